@@ -1,0 +1,99 @@
+"""The public names that a plugin imports.
+
+Each is loaded when it is used, so importing this loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from harness.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from harness.data.batch import Batch, compose, invert
+    from harness.data.dataset import Dataset
+    from harness.data.geometry import (
+        affine,
+        center_crop,
+        crop,
+        flip,
+        random_affine,
+        random_crop,
+        random_flip,
+        ten_crop,
+    )
+    from harness.data.samples import LabelSpace, Samples
+    from harness.data.view import View
+    from harness.errors import DataError, HarnessError, SettingError
+    from harness.model.draws import Draws
+    from harness.model.losses import batch_weighted_bce, masked_bce, soft_dice_loss
+    from harness.model.model import Model
+    from harness.model.prediction import Prediction
+    from harness.model.stage import Stage
+    from harness.model.task import Task
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Batch": "data.batch",
+    "DataError": "errors",
+    "Dataset": "data.dataset",
+    "Draws": "model.draws",
+    "HarnessError": "errors",
+    "LabelSpace": "data.samples",
+    "Model": "model.model",
+    "Prediction": "model.prediction",
+    "Samples": "data.samples",
+    "SettingError": "errors",
+    "Stage": "model.stage",
+    "Task": "model.task",
+    "View": "data.view",
+    "affine": "data.geometry",
+    "batch_weighted_bce": "model.losses",
+    "center_crop": "data.geometry",
+    "compose": "data.batch",
+    "crop": "data.geometry",
+    "flip": "data.geometry",
+    "invert": "data.batch",
+    "masked_bce": "model.losses",
+    "random_affine": "data.geometry",
+    "random_crop": "data.geometry",
+    "random_flip": "data.geometry",
+    "soft_dice_loss": "model.losses",
+    "ten_crop": "data.geometry",
+}
+
+__all__ = [
+    "Batch",
+    "DataError",
+    "Dataset",
+    "Draws",
+    "HarnessError",
+    "LabelSpace",
+    "Model",
+    "Prediction",
+    "Samples",
+    "SettingError",
+    "Stage",
+    "Task",
+    "View",
+    "affine",
+    "batch_weighted_bce",
+    "center_crop",
+    "compose",
+    "crop",
+    "flip",
+    "hookimpl",
+    "invert",
+    "masked_bce",
+    "random_affine",
+    "random_crop",
+    "random_flip",
+    "soft_dice_loss",
+    "ten_crop",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    return getattr(import_module(f"harness.{_HOMES[name]}"), name)

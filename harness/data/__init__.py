@@ -1,0 +1,1 @@
+"""Samples, the dataset protocol, splits and fingerprints, the packed image store, the phantom."""

@@ -1,0 +1,1 @@
+"""Records, tables, audit and rendering; nothing here imports torch."""
