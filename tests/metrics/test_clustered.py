@@ -1,3 +1,6 @@
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -126,3 +129,22 @@ def test_delong_test_holds_its_level():
         for _ in range(1000)
     ]
     assert 0.03 < np.mean(np.array(p) < 0.05) < 0.07
+
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.mark.parametrize("case", ["continuous", "ties", "rare"])
+def test_delong_equals_proc(case):
+    """The numbers of R 4.2.2's pROC 1.18.0: auc, var, cov and roc.test, method "delong"."""
+    with (FIXTURES / "proc_data.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["case"] == case]
+    with (FIXTURES / "proc_results.csv").open() as file:
+        known = next(row for row in csv.DictReader(file) if row["case"] == case)
+    targets = np.array([float(row["target"]) for row in rows])
+    scores = np.array([[float(row["first"]), float(row["second"])] for row in rows])
+    area, covariance = delong_covariance(scores, targets)
+    found = [*area, covariance[0, 0], covariance[1, 1], covariance[0, 1]]
+    found.append(delong_test(scores[:, 0], scores[:, 1], targets))
+    columns = ["auc_first", "auc_second", "variance_first", "variance_second", "covariance", "p"]
+    np.testing.assert_allclose(found, [float(known[c]) for c in columns], rtol=0, atol=1e-10)

@@ -13,6 +13,7 @@ from harness.metrics.clustered import (
     delong_covariance,
     patient_sums,
 )
+from harness.metrics.verdict import OFFICIAL_BAND, RANDOM_BAND, signature
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +53,16 @@ def test_images_of_one_patient_are_not_independent(predictions):
     ]
     ratio = np.sqrt(clustered_variance(sums) / image_wise)
     assert np.median(ratio) == pytest.approx(1.53, abs=0.01)
+
+
+def test_the_signature_separates_the_two_test_populations(predictions):
+    found = {}
+    for official in (True, False):
+        part = predictions["official"] == official
+        areas = auroc(predictions["scores"][part], predictions["targets"][part])
+        found[official] = signature(dict(zip(predictions["classes"], areas, strict=True)))
+    assert predictions["official"].sum() == 5213
+    assert found[True] == pytest.approx(-0.050, abs=0.0005)
+    assert found[False] == pytest.approx(0.022, abs=0.0005)
+    assert OFFICIAL_BAND[0] <= found[True] <= OFFICIAL_BAND[1]
+    assert RANDOM_BAND[0] <= found[False] <= RANDOM_BAND[1]
