@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from harness.data.batch import Batch
 from harness.data.samples import Samples
 from harness.engine.compute import Compute
-from harness.engine.distributed import ranks
+from harness.engine.distributed import Ranks, ranks
 from harness.engine.feed import Draw
 from harness.model.draws import Draws
 from harness.model.stage import Stage
@@ -26,9 +26,11 @@ class Stepper:
     Its only state is the network's and the optimiser's.
     """
 
-    def __init__(self, stage: Stage, compute: Compute, seed: int) -> None:
+    def __init__(
+        self, stage: Stage, compute: Compute, seed: int, here: Ranks | None = None
+    ) -> None:
         self.stage, self.compute, self.seed = stage, compute, seed
-        self.here = ranks()
+        self.here = here or ranks()
         self.network = self._wrapped(stage.network)
 
     def _wrapped(self, network: nn.Module) -> nn.Module:
