@@ -30,7 +30,9 @@ def save_model(folder: Path, learnt: Learnt, about: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         steps = []
         for number, (step, file) in enumerate(zip(learnt.steps, learnt.files, strict=True)):
-            kept = {key: step[key] for key in ("kind", "name", "spec") if key in step}
+            kept: dict[str, Any] = {
+                key: step[key] for key in ("kind", "name", "spec") if key in step
+            }
             if file is not None:
                 kept["file"] = f"{number}-{step['name']}.safetensors"
                 _link(file, folder / kept["file"])
@@ -64,8 +66,8 @@ class ReplayTask(Task):
         step = next(self._steps, None)
         if step is None or (step["kind"], step["name"]) != (kind, name):
             raise TrainingError(
-                f"{self._folder} was trained by another version of this method: it has {step} where "
-                f"the {kind} {name!r} is asked for"
+                f"{self._folder} was trained by another version of this method: it has {step} "
+                f"where the {kind} {name!r} is asked for"
             )
         return step
 
