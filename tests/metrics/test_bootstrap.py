@@ -109,3 +109,23 @@ def test_agrees_with_the_clustered_variance(clustered_data):
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(RecordError, match="column Hernia"):
         intervals(np.full((2, 1), np.nan), np.zeros((2, 1)), np.arange(2), names=["Hernia"])
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth_in_93_to_97_of_100(clustered_data):
+    large, targets, _ = clustered_data(999, patients=60000, classes=3)
+    truth = auroc(large, targets)
+    covered, mean_covered, clustered, image_wise = [], [], [], []
+    for seed in range(600):
+        scores, targets, patients = clustered_data(seed)
+        found = intervals(scores, targets, patients, resamples=500, seed=seed)
+        covered.append([i.low <= t <= i.high for i, t in zip(found.classes, truth, strict=True)])
+        mean_covered.append(found.mean.low <= truth.mean() <= found.mean.high)
+        parts = components(scores, targets)
+        distance = np.abs(parts.auroc - truth) / 1.96
+        _, sums = patient_sums(parts.psi, patients)
+        clustered.append(distance <= np.sqrt(clustered_variance(sums)))
+        image_wise.append(distance <= np.sqrt(clustered_variance(parts.psi)))
+    for kind in (covered, mean_covered, clustered):
+        assert 0.93 <= np.mean(kind) <= 0.97
+    assert np.mean(image_wise) < 0.92
