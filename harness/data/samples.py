@@ -10,15 +10,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from harness.data.batch import Batch
 from harness.data.view import View
 from harness.errors import DataError
+
+if TYPE_CHECKING:  # torch is loaded when a batch is made, not to read annotations
+    from harness.data.batch import Batch
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
@@ -173,6 +174,10 @@ class Samples:
         ``images`` is an optional reused buffer (B, S, S) uint8 to gather into. With ``inputs_only``
         nothing that an annotator made comes along: what ``predict`` is given.
         """
+        import torch
+
+        from harness.data.batch import Batch
+
         if self.view is None or "images" not in self.columns:
             raise DataError("these samples have no images yet: choose a view first")
         column = self.columns["images"]
