@@ -10,16 +10,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from harness.data.batch import Batch
 from harness.data.view import View
 from harness.errors import DataError
+
+if TYPE_CHECKING:  # annotations are read without torch, which takes seconds and half a gigabyte
+    from torch import Tensor
+
+    from harness.data.batch import Batch
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
@@ -183,6 +185,10 @@ class Samples:
         ``images`` (B, S, S) are used where the caller has gathered them already. With
         ``inputs_only`` nothing that an annotator made comes along: what ``predict`` is given.
         """
+        import torch
+
+        from harness.data.batch import Batch
+
         indices = np.asarray(indices, dtype=np.int64)
         if images is None:
             images = torch.from_numpy(self.images(indices))

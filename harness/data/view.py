@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from harness.errors import SettingError
+
+if TYPE_CHECKING:
+    import torch
 
 Array = npt.NDArray[Any]
 
@@ -60,6 +62,8 @@ class View:
 
     def to_original(self, sizes: Array) -> torch.Tensor:
         """Return the maps (B, 2, 3) float64 from view pixels to frames of ``sizes`` (B, 2)."""
+        import torch
+
         unique, inverse = np.unique(
             np.asarray(sizes, dtype=np.float64), axis=0, return_inverse=True
         )

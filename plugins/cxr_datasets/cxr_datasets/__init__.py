@@ -1,0 +1,11 @@
+"""The datasets of the papers, each in its official layout."""
+
+from collections.abc import Mapping
+
+from harness import hookimpl
+
+
+@hookimpl
+def harness_datasets() -> Mapping[str, str]:
+    """Offer the datasets."""
+    return {"nih": "cxr_datasets.nih:NIH"}
