@@ -1,0 +1,1 @@
+"""Records, the tables made from them and what an audit of printed tables finds."""
