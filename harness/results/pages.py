@@ -4,23 +4,24 @@ A page has the keys
 
 ``name``, ``title``   how the command line calls it and what stands above it
 ``paper``, ``citation``   who prints it and where: ``"AnaXNet"``, ``"Table 3"``
-``dataset``, ``metric``   ``nih``; ``auroc``, ``region_auroc``, ``localization``, ``counts``, ``quoted``
+``dataset``   the data set of its measured rows
+``metric``   ``auroc``, ``region_auroc``, ``localization``, ``counts``, ``quoted`` (never measured)
 ``columns``, ``heads``   names of the classes (as the data set spells them) and short heads for them
-``weights``   one number per column where the printed mean is a weighted one
 ``[protocol]``   claimed for every row: ``split``, ``tta``, ``resolution``, ``policy`` (a table),
     ``boxes`` (the rule from heat map to box); ``"not stated"`` where the paper is silent
-``[[sections]]``   of a table with several grids: ``title``, ``measure`` (``iou>0.3``), ``citation``
+``[[sections]]``   of a table with several grids: ``title``, ``measure`` (``iou>0.3``), ``citation``,
+    ``weights``: one number per column where the printed mean is a weighted one
 ``[[stated]]``   counts that the paper states of its data: ``what``, ``printed``, ``where``
 ``notes``   footnotes of the whole table
-``[[rows]]``   ``method``; ``cells``; what differs from the page: ``protocol``, ``metric``; ``notes``;
+``[[rows]]``   ``method``, ``cells``, ``notes``; ``protocol``, ``metric`` where the page's do not hold;
     ``model``: the model that regenerates the row, ``anatomy-xnet[level=1]``;
     ``work``: the publication a number comes from first; ``quotes``: the paper's reference to it;
     ``rerun = true`` where the paper ran that work again; ``restated``: where -> mean printed there
 
-``cells`` is the printed row, ``"0.84 0.89 - ? | 0.80"``: one word for each column with all its digits,
-``-`` where the paper prints nothing, ``?`` where the text at hand has lost the cell, and after the bar
-the printed mean. A table with sections has one such string for each section's title. A row without
-cells is one that the harness adds: a control, or a baseline that only the text speaks of.
+``cells`` is the printed row, ``"0.84 0.89 - ? | 0.80"``: one word for each column with all its
+digits, ``-`` where the paper prints nothing, ``?`` where the text at hand has lost the cell, and
+after the bar the printed mean. A table with sections has one such string for each section's title.
+A row without cells is one that the harness adds: a control, or a baseline that only the text has.
 
 A joint table has ``from = [names]`` instead of rows: the rows of those pages, in its own columns.
 """
@@ -39,11 +40,12 @@ Mark = str | None
 
 @dataclass(frozen=True)
 class Section:
-    """One grid of a table: its title, the measure of a record that fills it, where it is printed."""
+    """One grid of a table: its title, the measure that fills it, where it is printed."""
 
     title: str = ""
     measure: str = ""
     citation: str = ""
+    weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Printed:
 
     @property
     def chain(self) -> str:
-        """Whose number it is: ``own``, ``re-run``, ``quoted`` or, where nothing is printed, ``added``."""
+        """Whose number it is: ``own``, ``re-run``, ``quoted``, or ``added`` if none is printed."""
         if self.mean is None and not any(self.cells.values()):
             return "added"
         if self.quotes is None:
@@ -107,7 +109,6 @@ class Page:
     paper: str = ""
     sections: tuple[Section, ...] = (Section(),)
     protocol: Mapping[str, Any] = field(default_factory=dict)
-    weights: tuple[float, ...] = ()
     stated: tuple[Mapping[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     joint: bool = False
@@ -148,10 +149,9 @@ def _page(raw: Mapping[str, Any], where: str) -> Page:
         raise RecordError(f"{where}: the key '{missing[0]}' is missing.")
     columns = tuple(raw["columns"])
     heads = tuple(raw.get("heads", columns))
-    weights = tuple(raw.get("weights", ()))
-    if len(heads) != len(columns) or (weights and len(weights) != len(columns)):
+    sections = tuple(_section(entry) for entry in raw.get("sections", [{}]))
+    if any(len(columns) != len(of) for of in (heads, *(s.weights or heads for s in sections))):
         raise RecordError(f"{where}: heads and weights need one entry for each of its columns.")
-    sections = tuple(Section(**entry) for entry in raw.get("sections", [{}]))
     return Page(
         name=raw["name"],
         title=raw["title"],
@@ -163,11 +163,14 @@ def _page(raw: Mapping[str, Any], where: str) -> Page:
         paper=raw.get("paper", ""),
         sections=sections,
         protocol=raw.get("protocol", {}),
-        weights=weights,
         stated=tuple(raw.get("stated", ())),
         notes=tuple(raw.get("notes", ())),
         joint="from" in raw,
     )
+
+
+def _section(entry: Mapping[str, Any]) -> Section:
+    return Section(**{**entry, "weights": tuple(entry.get("weights", ()))})
 
 
 def _rows(
