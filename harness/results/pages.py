@@ -9,11 +9,11 @@ A page has the keys
 ``columns``, ``heads``   names of the classes (as the data set spells them) and short heads for them
 ``[protocol]``   claimed for every row: ``split``, ``tta``, ``resolution``, ``policy`` (a table),
     ``boxes`` (the rule from heat map to box); ``"not stated"`` where the paper is silent
-``[[sections]]``   of a table with several grids: ``title``, ``measure`` (``iou>0.3``), ``citation``,
-    ``weights``: one number per column where the printed mean is a weighted one
+``[[sections]]``   of a table with several grids: ``title``, ``measure`` (``iou>0.3``),
+    ``citation``, ``weights``: one number per column where the printed mean is a weighted one
 ``[[stated]]``   counts that the paper states of its data: ``what``, ``printed``, ``where``
 ``notes``   footnotes of the whole table
-``[[rows]]``   ``method``, ``cells``, ``notes``; ``protocol``, ``metric`` where the page's do not hold;
+``[[rows]]``   ``method``, ``cells``, ``notes``; ``protocol``, ``metric`` where the page's differ;
     ``model``: the model that regenerates the row, ``anatomy-xnet[level=1]``;
     ``work``: the publication a number comes from first; ``quotes``: the paper's reference to it;
     ``rerun = true`` where the paper ran that work again; ``restated``: where -> mean printed there

@@ -171,7 +171,7 @@ def _write_scores(folder: Path, scores: Arrays) -> dict[str, Any]:
         if array.dtype.hasobject:
             raise RecordError(f"scores['{name}'] holds Python objects; numbers or text are needed.")
     path = folder / "scores.npz"
-    _write(path, lambda file: np.savez_compressed(file, **dict(scores)))
+    _write(path, lambda file: np.savez_compressed(file, allow_pickle=False, **dict(scores)))
     return {"file": path.name, "sha256": _sha256(path)}
 
 
