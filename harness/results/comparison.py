@@ -84,7 +84,7 @@ def inside(row: Printed, cells: Mapping[str, float | None]) -> str | None:
     return f"{near} of {len(pairs)} classes inside ±{tolerance:.3f}"
 
 
-def spread_of(page: Page, runs: Runs, groups: Sequence[tuple[Runs, Scores]]) -> Spread | None:
+def spread_of(runs: Runs, groups: Sequence[tuple[Runs, Scores]]) -> Spread | None:
     """Pool the seed spread of all rows of the same data set and budget as ``runs``."""
 
     def kin(each: Runs) -> bool:

@@ -14,8 +14,10 @@ class Row:
     """One row. Rows of one ``block`` may be read beside each other, rows of two may not.
 
     ``mean`` is recomputed from the cells, ``mean_printed`` is what the paper says. Intervals are
-    95 %, over patients; ``deviation`` is over seeds. ``digits`` is the number of decimals to show,
-    ``bold`` names the columns (``mean`` among them) in which the row is among the block's best.
+    95 %, over patients; ``deviation`` is over seeds; ``difference`` is the mean less the printed
+    row's. ``paper`` is who prints the row, or the row that it regenerates. ``digits`` is the number
+    of decimals to show, ``bold`` names the columns (``mean`` among them) in which the row is among
+    the block's best.
     """
 
     method: str
@@ -28,10 +30,12 @@ class Row:
     notes: tuple[str, ...]
     block: str
     chain: str
+    paper: str = ""
     interval: Interval | None = None
     cell_intervals: Mapping[str, Interval] | None = None
     seeds: int | None = None
     deviation: float | None = None
+    difference: float | None = None
     train_images_per_s: float | None = None
     inference_images_per_s: float | None = None
     device: str | None = None
@@ -39,6 +43,11 @@ class Row:
     digits: int = 4
     bold: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
+
+    @property
+    def mean_digits(self) -> int:
+        """Decimals of the recomputed mean: one more than coarse cells have."""
+        return min(4, self.digits + 1) if self.kind == "published" else self.digits
 
 
 @dataclass(frozen=True)

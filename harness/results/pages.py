@@ -67,6 +67,7 @@ class Printed:
     model: str | None = None
     restated: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    also: str = ""
 
     @property
     def chain(self) -> str:
@@ -82,7 +83,7 @@ class Printed:
         """The citation chain: who prints the row and whom it quotes."""
         match self.chain:
             case "quoted":
-                return f"{self.paper} {self.quotes}, quoting {self.work}"
+                return f"{self.paper} {self.quotes}{self.also}, quoting {self.work}"
             case "re-run":
                 return f"{self.paper} {self.quotes}, its re-run of {self.work}"
             case "added":
@@ -272,6 +273,5 @@ def _once(rows: list[Printed]) -> Iterator[Printed]:
         if key not in first:
             first[key] = row
         else:
-            both = f"{first[key].paper} {first[key].quotes} and {row.paper}"
-            first[key] = replace(first[key], paper=both, quotes=row.quotes)
+            first[key] = replace(first[key], also=f" and {row.paper} {row.quotes}")
     yield from first.values()

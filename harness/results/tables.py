@@ -78,7 +78,7 @@ def _grid(
             if row is not None:
                 spread = comparison.spread_of(each, scored)
                 measured = _judged(measured, page, row, each, scores, spread)
-            yield replace(measured, block=block)
+            yield replace(measured, block=block, paper=row.paper if row else "")
 
 
 def _printed_row(page: Page, row: Printed, measured: bool) -> Row:
@@ -88,7 +88,7 @@ def _printed_row(page: Page, row: Printed, measured: bool) -> Row:
         notes.append(f"Lost in the text at hand: {', '.join(row.lost)}.")
     verdict = None if measured or row.model is None else "not run"
     if comparison.flagged(page, row):
-        notes.append(f"{NOTE} (k = {k:+.3f}; official -.050, random +.022)")
+        notes.append(f"{NOTE[0].upper()}{NOTE[1:]}.")
         verdict = "not comparable (signature)"
     marks = [mark for mark in (*row.cells.values(), row.mean) if mark]
     return Row(
@@ -102,6 +102,7 @@ def _printed_row(page: Page, row: Printed, measured: bool) -> Row:
         notes=tuple(notes),
         block=blocks.printed_block(page, row),
         chain=row.chain,
+        paper=row.paper,
         signature=k,
         digits=min(4, max((decimals(mark) for mark in marks), default=4)),
     )
@@ -148,8 +149,6 @@ def _judged(
     found = comparison.compare(page, printed, runs, scores, spread)
     if found is None:
         return row
-    notes = list(row.notes)
-    if found.difference is not None:
-        notes.append(f"{found.difference:+.4f} against {printed.method} ({printed.paper})")
     near = comparison.inside(printed, scores.cells) if found.word != "not comparable" else None
-    return replace(row, verdict=str(found), notes=(*notes, *([near] if near else [])))
+    notes = (*row.notes, *([f"{near}."] if near else []))
+    return replace(row, verdict=str(found), difference=found.difference, notes=notes)
