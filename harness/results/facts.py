@@ -35,3 +35,17 @@ CLASS_TOLERANCE: Final[Mapping[str, float]] = {
     "region_auroc": 0.020,
     "localization": 0.05,
 }
+
+BOXES: Final[Mapping[str, Mapping[str, int]]] = {
+    "nih": {
+        "Atelectasis": 180,
+        "Cardiomegaly": 146,
+        "Effusion": 153,
+        "Infiltration": 123,
+        "Mass": 85,
+        "Nodule": 79,
+        "Pneumonia": 120,
+        "Pneumothorax": 98,
+    }
+}
+"""Annotated boxes per class, one for each image and class that has any (BBox_List_2017)."""

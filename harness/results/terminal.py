@@ -5,9 +5,11 @@ from math import ceil
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from harness.results.audit import Finding
 from harness.results.best import MEAN
 from harness.results.form import Row, Table
 from harness.results.render import MARKS, footnotes, has_means, mean_text, rate, references, show
@@ -24,6 +26,12 @@ SIGNS: Final[Mapping[str, str]] = {
     "differs": "!",
 }
 """One sign per verdict; the reasons stand in the notes and below the grid."""
+
+LEVELS: Final[Mapping[str, tuple[str, str]]] = {
+    "error": ("x", "bold red"),
+    "warning": ("!", "yellow"),
+    "info": ("-", "dim"),
+}
 
 
 def text(table: Table, width: int | None = None) -> str:
@@ -102,7 +110,10 @@ def _grid(
             grid.add_column(head, justify="right", no_wrap=True)
     for head in heads.values():
         grid.add_column(head, justify="right", no_wrap=True)
-    for row in rows:
+    several = len({row.paper for row in rows}) > 1
+    for before, row in zip([None, *rows], rows, strict=False):
+        if several and (before is None or before.paper != row.paper):
+            grid.add_row("", Text(row.paper or "without a printed row", "italic dim"))
         cells = [
             _number(row, column, row.cells[column], min(row.digits, digits)) for column in heads
         ]
@@ -184,3 +195,20 @@ def _legend(table: Table, numbers: Mapping[str, int]) -> Iterator[Text]:
         yield Text(f"{number} {note}", "dim")
     for note in table.notes:
         yield Text(f"* {note}", "dim")
+
+
+def draw_findings(findings: Sequence[Finding]) -> RenderableType:
+    """Return what rich prints for the findings of an audit, table by table, worst first."""
+    lines: list[RenderableType] = []
+    for table in dict.fromkeys(finding.table for finding in findings):
+        lines += ["" if lines else None, Text(table, "bold")]
+        found = [finding for finding in findings if finding.table == table]
+        for finding in sorted(found, key=lambda each: tuple(LEVELS).index(each.level)):
+            sign, style = LEVELS[finding.level]
+            row = f"{finding.row}: " if finding.row else ""
+            lines.append(
+                Padding(Text.assemble((f"{sign} ", style), row, finding.message), (0, 0, 0, 2))
+            )
+    counts = {level: sum(finding.level == level for finding in findings) for level in LEVELS}
+    words = ", ".join(f"{count} {LEVELS[level][0]} {level}" for level, count in counts.items())
+    return Group(*(line for line in lines if line is not None), "", Text(words, "dim"))
