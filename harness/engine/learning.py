@@ -5,6 +5,7 @@ Stages, maps and kept values, each under its digest, shared by content.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -70,6 +71,7 @@ class LiveTask(Task):
         self._budget, self.seed = budget, seed
         self._chain = Chain(seed, source_hash(type(model).__module__))
         self.learnt = Learnt()
+        self.fresh = False
 
     def annotated(self, column: str, organs: tuple[str, ...] = ()) -> Samples:
         """See ``Task``."""
@@ -157,6 +159,8 @@ class LiveTask(Task):
         digest = self._chain.extend("stage", stage.name, *facts)
         folder = home() / "stages" / digest
         with _alone(home() / "stages" / f"{digest}.lock", stage.name):
+            if self.fresh and ranks().first:
+                shutil.rmtree(folder, ignore_errors=True)
             begun = {"stage": stage.name, "initial": checkpoint.weights_hash(stage.network)}
             _same_beginning(folder, begun)
             barrier()
