@@ -28,7 +28,7 @@ def describe_data(record: Record) -> str:
     notes = [data["protocol"]] if data["protocol"] not in ("official", "phantom") else []
     notes += ["phantom"] if data["phantom"] and data["name"] != "phantom" else []
     notes += [f"{record['budget']} budget"] if record["budget"] != "full" else []
-    return data["name"] + (f" ({', '.join(notes)})" if notes else "")
+    return f"{data['name']} ({', '.join(notes)})" if notes else str(data["name"])
 
 
 def _classes(record: Record) -> str:

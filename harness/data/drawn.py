@@ -20,11 +20,11 @@ from harness.data.phantom import (
     draw,
 )
 from harness.data.samples import LabelSpace, Samples
-from harness.data.splits import by_patient
 from harness.errors import SettingError
+from harness.seeds import derive
 
 Array = npt.NDArray[Any]
-_SHARES = {"test": 0.25, "validation": 0.125}  # of patients; of the rest for the validation
+_SHARES = {"test": 0.25, "validation": 0.125}  # of the patients
 
 
 class DrawnPhantom(Dataset):
@@ -112,8 +112,11 @@ def samples_of(described: list[Description], size: int) -> Samples:
 
 
 def divided(patients: Array) -> dict[str, Array]:
-    """Return rows of training, validation and test, by a hash of the patient."""
-    test = by_patient(patients, "phantom-test", _SHARES["test"])
-    validation = by_patient(patients, "phantom-validation", _SHARES["validation"]) & ~test
-    parts = {"train": ~test & ~validation, "validation": validation, "test": test}
-    return {name: np.flatnonzero(mask) for name, mask in parts.items()}
+    """Return rows of training, validation and test: patients in the order of a hash, none empty."""
+    names, patient = np.unique(patients, return_inverse=True)
+    rank = np.argsort(np.argsort([derive(0, "phantom-split", name) for name in names]))[patient]
+    test = max(1, round(_SHARES["test"] * len(names)))
+    validation = max(1, round(_SHARES["validation"] * len(names)))
+    part = np.searchsorted([test, test + validation], rank, side="right")
+    names_of_parts = ("test", "validation", "train")
+    return {name: np.flatnonzero(part == p) for p, name in enumerate(names_of_parts)}

@@ -14,7 +14,7 @@ from torch import Tensor
 from harness.data.batch import Batch
 from harness.data.samples import Samples
 from harness.engine.budget import Budget
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, placed
 from harness.engine.distributed import Ranks
 from harness.engine.evaluate import Predictions, evaluating, predict
 from harness.engine.feed import Draw, feed, plain_feed
@@ -120,7 +120,7 @@ class RehearsalTask(Task):
     def try_stage(self, stage: Stage) -> None:
         """Take one step of a stage on what there is of its data."""
         hash(stage.key)
-        stage.network.to(self._compute.device)
+        placed(stage.network, self._compute.device)
         size = stage.batch_size if self.full_batch else min(stage.batch_size, SAMPLES)
         whole = {
             name: np.arange(size, dtype=np.int64) % len(samples)

@@ -188,6 +188,7 @@ def _one(
         "throughput": _throughput(model, task, said, order, test),
         "device": describe(order.compute.device) | {"precision": order.compute.precision},
         "stages": [step for step in task.learnt.steps if step["kind"] in ("stage", "map")],
+        "scores": None,
         **_provenance(order),
     }
     if ranks().first:

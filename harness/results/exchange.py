@@ -155,4 +155,5 @@ def imported_record(
         "throughput": {"train_images_per_s": None, "inference_images_per_s": None},
         "device": {},
         "stages": [],
+        "scores": None,
     }

@@ -26,7 +26,12 @@ class Classifier(Model):
     size: int = 256  # 4
     weights: str = "ResNet34_Weights.IMAGENET1K_V1"  # 4.1, or "none"
 
-    smoke: ClassVar[Mapping[str, object]] = {"size": 96, "batch_size": 16, "epochs": 2}
+    smoke: ClassVar[Mapping[str, object]] = {
+        "size": 96,
+        "batch_size": 16,
+        "epochs": 2,
+        "weights": "none",
+    }
 
     @property
     def view(self) -> View:
