@@ -17,6 +17,9 @@ from harness.metrics.ranking import Bools, Floats, Ints
 
 Singles = NDArray[np.float32]
 
+ROWS = 64
+"""Rows of an original resampled together: their temporaries stay in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class HeatMaps:
@@ -120,23 +123,37 @@ def _interpolation(scale: float, offset: float, pixels: int, cells: int) -> tupl
 
 
 def _turned(heat: NDArray[Any], matrix: Floats, offset: Floats, size: tuple[int, int]) -> Singles:
-    """Resample under any affine map; arrays index y before x."""
-    centre = offset + matrix @ [0.5, 0.5]
-    values = ndimage.affine_transform(
-        heat.astype(np.float32),
-        matrix[::-1, ::-1],
-        offset=centre[::-1] - 0.5,
-        output_shape=size,
-        order=1,
-        mode="nearest",
-    )
-    x, y = np.arange(size[1]), np.arange(size[0])[:, None]
-    covered = np.ones(size, dtype=np.bool_)
-    for axis, cells in ((0, heat.shape[1]), (1, heat.shape[0])):
-        place = matrix[axis, 0] * x + (matrix[axis, 1] * y + centre[axis])
-        covered &= (place >= 0) & (place <= cells)
-    lowest = values[covered].min() if covered.any() else 0
-    return np.where(covered, values, np.float32(lowest))
+    """Resample under any affine map, a few rows of the original at a time."""
+    h, w = heat.shape
+    a, b, c, d = _surface(heat.astype(np.float32))
+    turn, shift = matrix.astype(np.float32), (offset + 0.5).astype(np.float32)
+    x = np.arange(size[1], dtype=np.float32) + np.float32(0.5)
+    out = np.empty(size, dtype=np.float32)
+    for top in range(0, size[0], ROWS):
+        y = np.arange(top, min(top + ROWS, size[0]), dtype=np.float32)[:, None] + np.float32(0.5)
+        u = turn[0, 0] * x + (turn[0, 1] * y + shift[0])
+        v = turn[1, 0] * x + (turn[1, 1] * y + shift[1])
+        outside = (np.abs(u - (w + 1) / 2) > w / 2) | (np.abs(v - (h + 1) / 2) > h / 2)
+        j = np.clip(u, 0.5, w + 0.5, out=u).astype(np.int32)
+        i = np.clip(v, 0.5, h + 0.5, out=v).astype(np.int32)
+        f, g = np.subtract(u, j, out=u), np.subtract(v, i, out=v)
+        cell = i * np.int32(w + 1) + j
+        values = a.take(cell) + f * b.take(cell) + g * (c.take(cell) + f * d.take(cell))
+        values[outside] = np.inf
+        out[top : top + ROWS] = values
+    lowest = out.min()
+    return np.where(np.isinf(out), lowest if np.isfinite(lowest) else np.float32(0), out)
+
+
+def _surface(heat: Singles) -> list[Singles]:
+    """Write the map between four centres as a + b f + c g + d f g, f and g in [0, 1).
+
+    The four tables (h + 1) * (w + 1) are flat; the outermost centres are repeated around the map.
+    """
+    edge = np.pad(heat, 1, mode="edge")
+    corner, right, below = edge[:-1, :-1], edge[:-1, 1:], edge[1:, :-1]
+    tables = (corner, right - corner, below - corner, edge[1:, 1:] - right - below + corner)
+    return [table.reshape(-1) for table in tables]
 
 
 def peaks(heat: NDArray[Any]) -> Ints:
