@@ -26,11 +26,11 @@ def table(
     import json as encoder
     from dataclasses import asdict
 
-    from harness.plugins import registry
+    from harness.plugins import tables
     from harness.results.audit import audit_all, audit_table
     from harness.results.pages import load_page
 
-    offered = registry().offered("tables")
+    offered = tables()
     pages = [load_page(each, offered) for each in offered if each != name]
     pages = [page for page in pages if not page.joint]
     found = audit_table(load_page(name, offered), pages) if name else audit_all(pages)

@@ -20,13 +20,13 @@ def table(
     results: Annotated[Path, typer.Option(help="The folder of all records.")] = Path("results"),
 ) -> None:
     """Print a table of published and measured rows with their verdicts."""
-    from harness.plugins import registry
+    from harness.plugins import tables
     from harness.results.pages import load_page
     from harness.results.records import find_records
     from harness.results.render import render
     from harness.results.tables import build
 
-    page = load_page(name, registry().offered("tables"))
+    page = load_page(name, tables())
     found = build(page, find_records(results))
     if json or format != "terminal":
         typer.echo(render(found, "json" if json else format), nl=False)

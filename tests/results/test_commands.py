@@ -15,12 +15,7 @@ from harness.results.records import write_record
 def harness(tables, monkeypatch):
     """Run a command line with the tables of this repository."""
 
-    class Registry:
-        def offered(self, kind):
-            assert kind == "tables"
-            return tables
-
-    monkeypatch.setattr(plugins, "registry", Registry)
+    monkeypatch.setattr(plugins, "tables", lambda: tables)
     app = typer.Typer()
     table.register(app)
     audit.register(app)

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from harness.errors import RecordError
+from harness.errors import HarnessError, RecordError
 from harness.results.records import find_records, read_record, read_scores, write_record
 
 SCORES = {"scores": np.linspace(0, 1, 6, dtype=np.float32).reshape(3, 2), "names": np.array(["a"])}
@@ -39,7 +39,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, record, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(HarnessError, match="the disk is full"):
         write_record(tmp_path, record(cells=0.5))
     assert (folder / "record.json").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["record.json"]
