@@ -45,7 +45,7 @@ def placed(network: nn.Module, device: torch.device) -> nn.Module:
     The layout decides which kernels run and so the last bits of every result: a network that was
     just trained and one that was loaded must not differ in it.
     """
-    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def resolve_device(wanted: str) -> str:
