@@ -1,0 +1,123 @@
+"""How the copula of harness.data.phantom.frequencies was computed from NIH's table, and its test.
+
+`python tests/test_phantom_frequencies.py Data_Entry_2017_v2020.csv.gz` prints the constants.
+"""
+
+import csv
+import gzip
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from harness.data.phantom.names import FINDINGS
+
+AGE_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
+
+
+def table_path():
+    shared = os.environ.get("CXR_SHARED") or Path(__file__).resolve().parents[1].parent / "shared"
+    return Path(shared) / "nih/Data_Entry_2017_v2020.csv.gz"
+
+
+def read_table(path):
+    """Return patients (N,), the 16 binary columns (findings, AP, male) (N, 16) and ages (N,)."""
+    with gzip.open(path, "rt") as file:
+        rows = list(csv.DictReader(file))
+    patients = np.array([int(row["Patient ID"]) for row in rows])
+    binary = [
+        [
+            *(name in row["Finding Labels"].split("|") for name in FINDINGS),
+            row["View Position"] == "AP",
+            row["Patient Gender"] == "M",
+        ]
+        for row in rows
+    ]
+    ages = np.array([float(row["Patient Age"]) for row in rows])
+    return patients, np.array(binary, dtype=float), ages
+
+
+def both_above(h, k, correlation, nodes=64):
+    """Return P(X > h, Y > k) of a bivariate normal: its density integrated over the correlation."""
+    x, weight = np.polynomial.legendre.leggauss(nodes)
+    r = correlation[..., None] * (x + 1) / 2
+    h, k = h[..., None], k[..., None]
+    density = np.exp(-(h * h - 2 * r * h * k + k * k) / (2 * (1 - r * r)))
+    density /= 2 * np.pi * np.sqrt(1 - r * r)
+    area = correlation / 2 * (density * weight).sum(-1)
+    return area + norm.sf(h[..., 0]) * norm.sf(k[..., 0])
+
+
+def tetrachoric(p, joint):
+    """Return the latent correlations (K, K) that give `joint` (K, K) to prevalences `p` (K,)."""
+    h = norm.isf(p)
+    h, k = np.broadcast_arrays(h[:, None], h[None, :])
+    low, high = np.full(joint.shape, -0.995), np.full(joint.shape, 0.995)
+    for _ in range(40):
+        middle = (low + high) / 2
+        above = both_above(h, k, middle) > joint
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return (low + high) / 2
+
+
+def second_moments(patients, columns):
+    """Return second moments (K, K) of `columns` (N, K) in one film, and across films of a patient.
+
+    Across: over pairs of different films of one patient, so weighted that each film counts once;
+    with it the means (K,) of the films that have another film beside them.
+    """
+    order = np.argsort(patients, kind="stable")
+    columns = columns[order]
+    _, first, count = np.unique(patients[order], return_index=True, return_counts=True)
+    across = np.zeros((columns.shape[1],) * 2)
+    for start, n in zip(first[count > 1], count[count > 1], strict=True):
+        film = columns[start : start + n]
+        total = film.sum(0)
+        across += (np.outer(total, total) - film.T @ film) / (n - 1)
+    repeated = np.repeat(count > 1, count)
+    same = columns.T @ columns / len(columns)
+    return same, across / repeated.sum(), columns[repeated].mean(0)
+
+
+def nearest_psd(matrix, floor=0.004):
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return vectors @ np.diag(np.maximum(values, floor)) @ vectors.T
+
+
+def estimate(path):
+    """Return (prevalence (16,), total (17, 17), between (17, 17), ages at AGE_QUANTILES).
+
+    Order: 14 findings, AP, male, age. `total` is the latent correlation in one film; `between` is
+    the part of it that all films of a patient share (age and sex entirely).
+    """
+    patients, binary, age = read_table(path)
+    score = norm.ppf((rankdata(age) - 0.5) / len(age))
+    same, across, repeated = second_moments(patients, np.column_stack([binary, score]))
+    p = binary.mean(0)
+    total, between = np.eye(17), np.eye(17)
+    total[:16, :16] = tetrachoric(p, same[:16, :16])
+    between[:16, :16] = tetrachoric(repeated[:16], across[:16, :16])
+    total[16, :16] = total[:16, 16] = same[16, :16] / norm.pdf(norm.isf(p))
+    np.fill_diagonal(total, 1)
+    total = nearest_psd(total)
+    scale = 1 / np.sqrt(np.diag(total))
+    total = total * scale[:, None] * scale
+    between[15:, :], between[:, 15:] = total[15:, :], total[:, 15:]
+    # The film's own part must be a covariance without age and sex, and so must the shared part.
+    own = nearest_psd((total - nearest_psd(between))[:15, :15])
+    between = total.copy()
+    between[:15, :15] -= own
+    return p, total, between, np.quantile(age, AGE_QUANTILES)
+
+
+if __name__ == "__main__":
+    p, total, between, ages = estimate(sys.argv[1])
+    print("PREVALENCE =", [round(float(v), 5) for v in p])
+    print("AGES =", [float(a) for a in ages])
+    print(np.linalg.eigvalsh(total).min(), np.linalg.eigvalsh(between).min())
+    for name, matrix in (("TOTAL", total), ("BETWEEN", between)):
+        print(name, "=")
+        for row, values in enumerate(matrix):
+            print([round(float(v), 2) for v in values[: row + 1]])
