@@ -103,7 +103,7 @@ def random_affine(
     scale: tuple[float, float] = (1.0, 1.0),
     shift: float = 0.0,
 ) -> Batch:
-    """Return each image turned by up to ``degrees``, scaled and shifted by up to a share of its size."""
+    """Return each image turned, scaled and shifted by up to a share of its size, at random."""
     size = batch.images.shape[-1]
     angle = torch.deg2rad(draws.uniform(-degrees, degrees))
     zoom = 1 / draws.uniform(*scale)
@@ -126,7 +126,7 @@ def ten_crop(batch: Batch, size: int) -> list[Batch]:
 
 
 def _resample(values: Tensor, inner: Tensor, frame: tuple[int, int], size: int) -> Tensor:
-    """Sample values that cover a ``frame`` at the pixels of a new square whose map to the old is ``inner``."""
+    """Sample values that cover a ``frame`` at the pixels of a new square."""
     steps = torch.arange(size, device=values.device, dtype=torch.float32) + 0.5
     grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(-1, 2)
     linear, offset = inner[:, :, :2].float(), inner[:, :, 2].float()

@@ -18,7 +18,9 @@ import numpy.typing as npt
 from harness.data.view import View
 from harness.errors import DataError
 
-if TYPE_CHECKING:  # torch is loaded when a batch is made, not to read annotations
+if TYPE_CHECKING:  # annotations are read without torch, which takes seconds and half a gigabyte
+    from torch import Tensor
+
     from harness.data.batch import Batch
 
 Array = npt.NDArray[Any]
@@ -168,35 +170,38 @@ class Samples:
                 digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()[:16]
 
-    def batch(self, indices: Rows, images: Array | None = None, inputs_only: bool = False) -> Batch:
-        """Return the samples at ``indices`` as a batch in host memory: the only way to read them.
+    def images(self, indices: Rows, out: Array | None = None) -> Array:
+        """Return the images (B, S, S) uint8 at ``indices``, gathered into ``out`` where given."""
+        if self.view is None or "images" not in self.columns:
+            raise DataError("these samples have no images yet: choose a view first")
+        column = self.columns["images"]
+        return np.take(column.values, column.rows[indices], axis=0, out=out, mode="clip")
 
-        ``images`` is an optional reused buffer (B, S, S) uint8 to gather into. With ``inputs_only``
-        nothing that an annotator made comes along: what ``predict`` is given.
+    def batch(
+        self, indices: Rows, images: Tensor | None = None, inputs_only: bool = False
+    ) -> Batch:
+        """Return the samples at ``indices`` as a batch, in host memory: the only way to read them.
+
+        ``images`` (B, S, S) are used where the caller has gathered them already. With
+        ``inputs_only`` nothing that an annotator made comes along: what ``predict`` is given.
         """
         import torch
 
         from harness.data.batch import Batch
 
-        if self.view is None or "images" not in self.columns:
-            raise DataError("these samples have no images yet: choose a view first")
-        column = self.columns["images"]
-        gathered = np.take(column.values, column.rows[indices], axis=0, out=images, mode="clip")
+        indices = np.asarray(indices, dtype=np.int64)
+        if images is None:
+            images = torch.from_numpy(self.images(indices))
+        assert self.view is not None
         wanted = ("metadata",) if inputs_only else tuple(self.columns)
         plain = {
             name: torch.from_numpy(self.columns[name].gather(indices))
             for name in wanted
             if self._numeric(name)
         }
-        to_original = self.view.to_original(self.columns["sizes"].gather(indices))
         spatial = {name: plain.pop(name) for name in list(plain) if self.columns[name].spatial}
-        return Batch.of(
-            torch.from_numpy(gathered)[:, None],
-            to_original,
-            torch.from_numpy(np.asarray(indices)),
-            plain,
-            spatial,
-        )
+        to_original = self.view.to_original(self.columns["sizes"].gather(indices))
+        return Batch.of(images[:, None], to_original, torch.from_numpy(indices), plain, spatial)
 
     def _numeric(self, name: str) -> bool:
         column = self.columns.get(name)

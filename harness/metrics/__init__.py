@@ -1,1 +1,1 @@
-"""Pure functions of stored predictions and annotations."""
+"""Metrics and statistics: pure functions of stored predictions and annotations, on numpy arrays."""

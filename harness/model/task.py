@@ -69,7 +69,10 @@ class Task(ABC):
 
     @abstractmethod
     def keep(self, name: str, function: Callable[[], Any], key: Hashable = ()) -> Any:  # noqa: ANN401
-        """Return ``function()``: tensors, numbers, texts, lists and dicts, stored with the model."""
+        """Return ``function()``.
+
+        Tensors, numbers, texts, lists and dicts, stored with the model.
+        """
 
     @abstractmethod
     def score(self, predict: Predict) -> float:

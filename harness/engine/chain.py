@@ -1,0 +1,90 @@
+"""The digest that names everything learnt, step by step, so that equal steps are learnt once."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.engine.compute import Compute
+from harness.engine.distributed import ranks
+from harness.model.stage import Stage
+
+_LOOP = 1  # raised when the loop changes what the same stage learns
+
+
+class Chain:
+    """A digest over all steps so far; two runs share a step when everything before it agrees."""
+
+    def __init__(self, *facts: object) -> None:
+        self._digest = _hash(_LOOP, *facts)
+
+    def extend(self, kind: str, name: str, *facts: object) -> str:
+        """Return the digest of a further step."""
+        self._digest = _hash(self._digest, kind, name, *facts)
+        return self._digest
+
+
+def _hash(*facts: object) -> str:
+    return hashlib.sha256("\x1f".join(map(repr, facts)).encode()).hexdigest()[:24]
+
+
+def stage_facts(stage: Stage, validation: str, compute: Compute) -> tuple[object, ...]:
+    """Return all that decides what a stage learns, given what came before it."""
+    groups = [
+        sorted((k, v) for k, v in group.items() if k != "params")
+        for group in stage.optimizer.state_dict()["param_groups"]
+    ]
+    scheduler = stage.scheduler
+    plan = None if scheduler is None else (type(scheduler).__name__, _numbers(scheduler.__dict__))
+    return (
+        type(stage.network).__qualname__,
+        stage.key,
+        (stage.epochs, stage.steps, stage.batch_size, stage.accumulate, stage.drop_last),
+        (stage.patience, stage.clip_norm, stage.schedule, stage.augment is not None),
+        validation if stage.score is not None else None,
+        (type(stage.optimizer).__name__, groups, plan),
+        [(name, samples.fingerprint) for name, samples in stage.sources.items()],
+        (compute.precision, compute.micro_batch, compute.sync_bn, ranks().world),
+    )
+
+
+def _numbers(values: Mapping[str, object]) -> list[tuple[str, object]]:
+    plain = (int, float, str, bool, list, tuple, type(None))
+    return sorted((k, v) for k, v in values.items() if isinstance(v, plain) and k[0] != "_")
+
+
+def source_hash(module: str) -> str:
+    """Return sixteen hex digits over the code of the package that a module belongs to.
+
+    Comments, docstrings and layout do not count. A package that is not made of files (a class typed
+    into an interpreter) counts by its name.
+    """
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    if spec is None or spec.origin is None:
+        return module
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(_code(file.read_text(encoding="utf-8")).encode())
+    return digest.hexdigest()[:16]
+
+
+def _code(text: str) -> str:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_text(body[0]):
+            body[0] = ast.Pass()
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

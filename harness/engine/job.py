@@ -1,0 +1,210 @@
+"""One run made definite.
+
+Every choice resolved, written down and hashed before anything is trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness import settings
+from harness.data.dataset import Dataset
+from harness.data.roots import configuration, find_root
+from harness.data.samples import Samples
+from harness.data.store import Store, prepare, staged
+from harness.data.view import View
+from harness.engine.budget import Budget
+from harness.engine.compute import Compute
+from harness.engine.distributed import barrier, ranks
+from harness.errors import DataError, SettingError
+from harness.model.model import Model
+from harness.plugins import registry
+
+Rows = npt.NDArray[np.int64]
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A model with its hyperparameters, where each came from, and what the row is called."""
+
+    name: str
+    label: str
+    model: Model
+    origins: Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset in a view, with the rows of each split that the budget leaves."""
+
+    dataset: Dataset
+    rows: Mapping[str, Rows]
+    store: Store
+    excluded: list[str]  # names that cannot be decoded, left out on request
+
+    def samples(self, split: str) -> Samples:
+        """Return one split with its images."""
+        return self.store.attach(self.dataset.samples, self.rows[split])
+
+
+def make_method(text: str, given: Mapping[str, str], budget: Budget) -> Method:
+    """Return the method that ``name[key=value]`` and further settings name.
+
+    Raises:
+        HarnessError: no plugin offers it, or a setting is wrong.
+    """
+    name, bracketed = settings.parse(text)
+    kind = registry().resolve("models", name)
+    merged = {**bracketed, **given}
+    overrides = dict(kind.smoke) if budget.name == "smoke" else {}
+    model, origins = settings.build(kind, name, merged, overrides)
+    made: Model = model.resolved()
+    for entry in fields(made):  # type: ignore[arg-type]
+        if entry.name in origins:
+            origins[entry.name]["value"] = getattr(made, entry.name)
+    return Method(name, settings.label(name, made, merged), made, origins)
+
+
+def open_dataset(text: str, root: Path | None, options: Mapping[str, str]) -> Dataset:
+    """Return the dataset that ``name`` or ``name:ROOT`` names.
+
+    Raises:
+        HarnessError: no plugin offers it, it has no root, or an option is unknown.
+    """
+    name, colon, place = text.partition(":")
+    kind = registry().resolve("datasets", name)
+    known = inspect.signature(kind).parameters
+    values = {}
+    for key, value in options.items():
+        if key not in known or key == "root":
+            offered = ", ".join(k for k in known if k != "root") or "none"
+            raise SettingError(f"dataset {name!r} has no option {key!r}; it has {offered}")
+        values[key] = settings.convert(value, _hint(kind, key), f"{name}: {key}")
+    if "root" not in known:
+        return kind(**values)  # type: ignore[no-any-return]
+    found = find_root(name, Path(place) if colon else root, kind.obtain)
+    return kind(found, **values)  # type: ignore[no-any-return]
+
+
+def _hint(kind: type, key: str) -> Any:  # noqa: ANN401
+    from typing import get_type_hints
+
+    return get_type_hints(kind.__init__).get(key, str)  # type: ignore[misc]
+
+
+def auxiliary_names(given: list[str]) -> list[str]:
+    """Return the auxiliary datasets: those of ``--with``, else those of harness.toml."""
+    return given or list(configuration().get("auxiliary", []))
+
+
+def used_rows(dataset: Dataset, budget: Budget) -> dict[str, Rows]:
+    """Return the rows of each split that a budget leaves.
+
+    Raises:
+        DataError: a split is empty, or a patient is in two of them.
+    """
+    used = {}
+    for split in SPLITS:
+        rows = np.asarray(dataset.splits.get(split, []), dtype=np.int64)
+        if len(rows) == 0:
+            raise DataError(f"the {split} split of {dataset.name!r} in {dataset.root} is empty")
+        used[split] = budget.rows(dataset.samples, rows, split)
+    check_disjoint(dataset, used)
+    return used
+
+
+def check_disjoint(dataset: Dataset, rows: Mapping[str, Rows]) -> None:
+    """Make sure that no patient is in two splits."""
+    owners: dict[str, str] = {}
+    for split, where in rows.items():
+        for patient in np.unique(dataset.samples.take(where).patients).tolist():
+            if patient in owners:
+                raise DataError(
+                    f"patient {patient} of {dataset.name!r} is in {owners[patient]} and in "
+                    f"{split}: give split lists that keep patients together"
+                )
+            owners[patient] = split
+
+
+def make_data(
+    dataset: Dataset,
+    view: View,
+    rows: Mapping[str, Rows],
+    *,
+    skip_corrupt: bool = False,
+    stage_to: Path | None = None,
+) -> Data:
+    """Return a dataset with its images decoded: by the first rank of a machine, for all."""
+    every = np.unique(np.concatenate(list(rows.values())))
+    if not ranks().first:
+        barrier()
+    store = prepare(dataset, view, every, skip_corrupt=skip_corrupt)
+    if ranks().first:
+        barrier()
+    bad = store.corrupt(every)
+    good = {split: where[~np.isin(where, bad)] for split, where in rows.items()}
+    if stage_to is not None:
+        store = staged(store, np.setdiff1d(every, bad), stage_to)
+    return Data(dataset, good, store, dataset.samples.take(bad).names.tolist())
+
+
+def fingerprints(data: Data) -> dict[str, str]:
+    """Return each split's fingerprint over its sorted names."""
+    from harness.data.splits import fingerprint
+
+    samples = data.dataset.samples
+    return {
+        split: fingerprint(samples.take(rows).names.tolist()) for split, rows in data.rows.items()
+    }
+
+
+def identity(
+    method: Method,
+    data: Data,
+    auxiliary: Mapping[str, Data],
+    budget: Budget,
+    recipe: str,
+    compute: Compute,
+) -> dict[str, Any]:
+    """Return everything that makes this run another run when it changes, but for the seed."""
+    samples = data.dataset.samples
+    annotations = {
+        split: samples.take(rows).fingerprint for split, rows in sorted(data.rows.items())
+    }
+    return {
+        "model": method.name,
+        "hyperparameters": {k: v["value"] for k, v in method.origins.items()},
+        "tta": method.model.tta,
+        "recipe": recipe,
+        "dataset": data.dataset.name,
+        "protocol": data.dataset.protocol,
+        "policy": dict(data.dataset.policy),
+        "annotations": annotations,
+        "view": asdict(method.model.view),
+        "pixels": data.store.digest(np.concatenate([data.rows[s] for s in SPLITS])),
+        "auxiliary": {name: fingerprints(other) for name, other in sorted(auxiliary.items())},
+        "budget": budget.name,
+        "precision": compute.precision,
+        "micro_batch": compute.micro_batch,
+        "sync_bn": compute.sync_bn,
+        "ranks": ranks().world,
+    }
+
+
+def run_id(facts: Mapping[str, Any]) -> str:
+    """Return twelve hex digits over a run's identity."""
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+Rehearse = Callable[[Method, Data, Mapping[str, Data]], object]

@@ -1,0 +1,244 @@
+"""Learning a model step by step.
+
+Stages, maps and kept values, each under its digest, shared by content.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from harness.data.batch import Batch
+from harness.data.samples import Samples
+from harness.engine import checkpoint, loop
+from harness.engine.budget import Budget
+from harness.engine.chain import Chain, source_hash, stage_facts
+from harness.engine.clock import images_per_second
+from harness.engine.compute import Compute
+from harness.engine.distributed import barrier, from_first, ranks, shard
+from harness.engine.evaluate import evaluating, predict
+from harness.engine.feed import plain_feed
+from harness.engine.maps import column_specs, find_annotated, mapped_shape, open_map
+from harness.engine.selection import selection_score
+from harness.engine.values import read_value, write_value
+from harness.errors import TrainingError
+from harness.files import locked, read_json, write_json
+from harness.home import home
+from harness.model.model import Model
+from harness.model.stage import Stage
+from harness.model.task import Predict, Task
+from harness.progress import Bar, say
+from harness.seeds import derive
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Learnt:
+    """What learning a model left behind: one entry a step, in order."""
+
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    files: list[Path | None] = field(default_factory=list)
+    weights: dict[str, str] = field(default_factory=dict)
+    selection: str | None = None
+
+
+class LiveTask(Task):
+    """The task of a real run: everything learnt is stored under its digest."""
+
+    def __init__(
+        self,
+        model: Model,
+        train: Samples,
+        validation: Samples,
+        auxiliary: Mapping[str, Samples],
+        compute: Compute,
+        budget: Budget,
+        seed: int,
+    ) -> None:
+        self.space, self.train, self.validation = train.space, train, validation
+        self._auxiliary, self._model, self._compute = auxiliary, model, compute
+        self._budget, self.seed = budget, seed
+        self._chain = Chain(seed, source_hash(type(model).__module__))
+        self.learnt = Learnt()
+
+    def annotated(self, column: str, organs: tuple[str, ...] = ()) -> Samples:
+        """See ``Task``."""
+        found = find_annotated(self.train, self._auxiliary, column, organs)
+        self._note("annotated", column, None, spec=column_specs(found))
+        return found
+
+    def map(
+        self,
+        name: str,
+        function: Callable[[Batch], Tensor],
+        samples: Samples,
+        key: Hashable = (),
+        *,
+        spatial: bool = False,
+    ) -> Samples:
+        """See ``Task``."""
+        facts = (function.__qualname__, key, samples.fingerprint, self._compute.precision)
+        digest = self._chain.extend("map", name, *facts)
+        began = time.perf_counter()
+        with _alone(home() / "maps" / f"{digest}.lock"):
+            values = self._mapped(home() / "maps" / digest, name, function, samples)
+        spec = {"dtype": str(values.dtype), "shape": list(values.shape[1:]), "spatial": spatial}
+        seconds = time.perf_counter() - began
+        facts_of = {"digest": digest, "images": len(samples), "seconds": seconds, "spec": spec}
+        self._note("map", name, None, **facts_of)
+        return samples.with_column(name, values, digest=digest, spatial=spatial)
+
+    def _mapped(
+        self, folder: Path, name: str, function: Callable[[Batch], Tensor], samples: Samples
+    ) -> Array:
+        """Fill what is missing of a map, each rank its share, and open it."""
+        first = from_first(mapped_shape(self._model, function, samples, self._compute))
+        values, done = open_map(folder, len(samples), *first)
+        missing = np.flatnonzero(done == 0)
+        mine = missing[shard(len(missing))]
+        feed = plain_feed(
+            samples, mine, self._compute.eval_batch, self._compute.device, inputs_only=False
+        )
+        quiet = not ranks().first
+        with evaluating(self._model), Bar(f"mapping {name}", len(mine), quiet=quiet) as bar:
+            for batch in feed:
+                rows = batch.index.cpu().numpy()
+                with self._compute.autocast():
+                    values[rows] = function(batch).cpu().numpy()
+                done[rows] = 1
+                bar.advance(len(rows))
+        barrier()
+        return values
+
+    def keep(self, name: str, function: Callable[[], Any], key: Hashable = ()) -> Any:  # noqa: ANN401
+        """See ``Task``."""
+        digest = self._chain.extend(
+            "keep", name, function.__qualname__, key, self.train.fingerprint
+        )
+        path = home() / "keeps" / f"{digest}.safetensors"
+        with _alone(path.with_suffix(".lock")):
+            if ranks().first and not path.exists():
+                with torch.random.fork_rng(), torch.no_grad():
+                    torch.manual_seed(derive(self.seed, "keep", name))
+                    write_value(path, function())
+            barrier()
+        self._note("keep", name, path, digest=digest)
+        return read_value(path)
+
+    def score(self, predict_with: Predict) -> float:
+        """See ``Task``."""
+        said = predict(self._model, predict_with, self.validation, self._compute, what="validating")
+        value, self.learnt.selection = selection_score(said, self.validation)
+        return value
+
+    def weights(self, name: str) -> Mapping[str, Tensor] | None:
+        """See ``Task``."""
+        if name == "none":
+            return None
+        from harness.model.pretrained import read
+
+        state, self.learnt.weights[name] = read(name)
+        return state
+
+    def train_stage(self, stage: Stage) -> None:
+        """Train a stage, or load it where the same was trained before."""
+        limited = self._budget.limit(stage)
+        facts = stage_facts(limited, self.validation.fingerprint, self._compute)
+        digest = self._chain.extend("stage", stage.name, *facts)
+        folder = home() / "stages" / digest
+        with _alone(home() / "stages" / f"{digest}.lock", stage.name):
+            begun = {"stage": stage.name, "initial": checkpoint.weights_hash(stage.network)}
+            _same_beginning(folder, begun)
+            barrier()
+            shared = (folder / "stage.json").exists()
+            if not shared:
+                self._train(limited, digest, folder)
+        checkpoint.load_weights(folder / "weights.safetensors", stage.network)
+        stage.network.to(self._compute.device)
+        about = read_json(folder / "stage.json")
+        self._note("stage", stage.name, folder / "weights.safetensors", **about, shared=shared)
+
+    def _train(self, stage: Stage, digest: str, folder: Path) -> None:
+        state = loop.train(stage, folder, self._compute, derive(self.seed, "stage", digest))
+        if ranks().first:
+            checkpoint.save_weights(folder / "weights.safetensors", stage.network)
+            write_json(folder / "stage.json", stage_record(stage, state, digest))
+            for file in folder.glob("*.safetensors"):
+                if file.name != "weights.safetensors":
+                    file.unlink()
+        barrier()
+
+    def _note(self, kind: str, name: str, file: Path | None, **about: object) -> None:
+        self.learnt.steps.append({"kind": kind, "name": name, **about})
+        self.learnt.files.append(file)
+
+
+def learn(model: Model, task: Task, on_stage: Callable[[Stage], object]) -> None:
+    """Run a model's method section: each stage is handed on when it is yielded.
+
+    The k-th network is built under a seed that only the run's seed and k decide.
+    """
+    seed = getattr(task, "seed", 0)
+    section = model.stages(task)
+    number = 0
+    while True:
+        torch.manual_seed(derive(seed, "network", number))
+        try:
+            stage = next(section)
+        except StopIteration:
+            return
+        on_stage(stage)
+        number += 1
+
+
+def stage_record(stage: Stage, state: checkpoint.State, digest: str) -> dict[str, Any]:
+    """Return what the record says of a trained stage."""
+    clocks = state.clocks
+    return {
+        "digest": digest,
+        "images": sum(len(samples) for samples in stage.sources.values()),
+        "batch_size": stage.batch_size,
+        "epochs": state.epoch,
+        "steps": state.steps,
+        "best_epoch": state.best_epoch,
+        "score": state.best,
+        "parameters": sum(p.numel() for p in stage.network.parameters()),
+        "seconds": {k: v for k, v in clocks.items() if not k.startswith("timed")},
+        "images_per_second": images_per_second(clocks),
+        "history": state.history,
+    }
+
+
+def _same_beginning(folder: Path, begun: dict[str, Any]) -> None:
+    """Make sure that a stage of the same name in the cache began with the same weights."""
+    path = folder / "begun.json"
+    if not ranks().first:
+        return
+    if not path.exists():
+        write_json(path, begun)
+    before = read_json(path)
+    if before["initial"] != begun["initial"]:
+        raise TrainingError(
+            f"stage {begun['stage']!r} was begun with other initial weights under the same digest "
+            f"({folder.name}); put what decides them into its key, or run with --fresh"
+        )
+
+
+@contextmanager
+def _alone(path: Path, what: str = "") -> Iterator[None]:
+    """Let one run at a time work on a digest; its first rank holds the lock for all."""
+    waiting = lambda: say(f"another run is working on {what or path.stem}: waiting")  # noqa: E731
+    with locked(path, waiting) if ranks().first else nullcontext():
+        barrier()
+        yield
+        barrier()

@@ -1,0 +1,92 @@
+"""Pretrained weights by torchvision's name; missing ones are an error, never random ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from harness.errors import DataError, SettingError
+from harness.files import write_atomically
+from harness.home import home
+
+
+def path_of(name: str) -> Path:
+    """Return where weights of this name lie, or would lie."""
+    return home() / "weights" / f"{name}.safetensors"
+
+
+def fetch(name: str) -> Path:
+    """Return the file of weights, downloading them through torchvision if they are not there.
+
+    Raises:
+        SettingError: torchvision has no weights of this name, or the name says DEFAULT.
+        DataError: they cannot be downloaded.
+    """
+    path = path_of(name)
+    if path.exists():
+        return path
+    entry = _entry(name)
+    try:
+        state = entry.get_state_dict(progress=True, check_hash=True)  # type: ignore[attr-defined]
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"the weights {name} are not in {path.parent} and cannot be downloaded ({error}); run "
+            f"`harness weights fetch {name}` on a machine with network and copy the file here, or "
+            "train from scratch with --set weights=none"
+        ) from error
+    tensors = {key: tensor.contiguous().clone() for key, tensor in state.items()}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary))
+    return path
+
+
+def _entry(name: str) -> object:
+    try:
+        from torchvision.models import get_weight
+    except ImportError as error:
+        raise SettingError(
+            "pretrained weights need torchvision: pip install torchvision"
+        ) from error
+    if name.endswith(".DEFAULT"):
+        raise SettingError(
+            f"{name} changes with torchvision's version; name the weights, e.g. IMAGENET1K_V1"
+        )
+    try:
+        return get_weight(name)
+    except (ValueError, AttributeError, KeyError) as error:
+        raise SettingError(
+            f"torchvision has no weights {name!r}; a name looks like ResNet34_Weights.IMAGENET1K_V1"
+        ) from error
+
+
+def read(name: str) -> tuple[Mapping[str, Tensor], str]:
+    """Return weights by name and sixteen hex digits of their file's sha256."""
+    path = fetch(name)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return load_file(path), digest
+
+
+def load_exactly(
+    module: nn.Module, state: Mapping[str, Tensor], name: str, without: tuple[str, ...] = ()
+) -> None:
+    """Load every key but those that start with ``without``.
+
+    All others must be there, none left over.
+
+    Raises:
+        DataError: the module and the weights do not fit.
+    """
+    wanted = {
+        key: tensor for key, tensor in state.items() if not key.startswith(without or ("\0",))
+    }
+    missing, unexpected = module.load_state_dict(wanted, strict=False)
+    missing = [key for key in missing if not key.startswith(without or ("\0",))]
+    counters = [key for key in missing if key.endswith("num_batches_tracked")]
+    if len(missing) > len(counters) or unexpected:
+        lacking = sorted(set(missing) - set(counters))
+        raise DataError(
+            f"the weights {name} do not fit: missing {lacking[:5]}, left over {unexpected[:5]}"
+        )
