@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data.samples import LabelSpace, Samples
+from harness.errors import SettingError
 
 Array = npt.NDArray[Any]
 
@@ -76,6 +77,18 @@ class Dataset(ABC):
         (what, finding, fine or not or merely told).
         """
         return []
+
+    @classmethod
+    def write_phantoms(cls, root: Path, images: int, switches: Mapping[str, object]) -> None:
+        """Write phantoms in this dataset's layout; read back, they have the same annotations.
+
+        ``switches`` are fields of PhantomSettings. The root is new or empty before, and whole or
+        not there after.
+
+        Raises:
+            SettingError: this dataset writes none, a switch is wrong, or the root is not empty.
+        """
+        raise SettingError(f"{cls.name} does not write phantoms")
 
     def part(self, split: str) -> Samples:
         """Return one split, without images."""

@@ -60,6 +60,11 @@ def fingerprint(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(set(names))).encode()).hexdigest()[:16]
 
 
+def known_list(names: Iterable[str]) -> KnownList | None:
+    """Return which known list these names are, or None."""
+    return KNOWN.get(fingerprint(names))
+
+
 def protocol_of(lists: Mapping[str, Iterable[str]]) -> str:
     """Return the name of the protocol that these lists are, part by part.
 

@@ -8,4 +8,7 @@ from harness import hookimpl
 @hookimpl
 def harness_datasets() -> Mapping[str, str]:
     """Offer the datasets."""
-    return {"nih": "cxr_datasets.nih:NIH"}
+    return {
+        "nih": "cxr_datasets.nih:NIH",
+        "imagenome": "cxr_datasets.imagenome:ImaGenome",
+    }

@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from cxr_datasets.images import read_file, stamp_file
 from harness import DataError
@@ -115,7 +115,7 @@ class Tar:
         self.path = path
         self._stamp = stamp_file(path)
         self._members = _tar_index(path, suffix, self._stamp)
-        packed = path.name.endswith(("gz", ".tgz"))
+        packed = path.name.endswith("gz")
         self._bytes: SeekableGzip | Plain = SeekableGzip(path) if packed else Plain(path)
 
     def names(self) -> Iterator[str]:
@@ -146,60 +146,66 @@ class Plain:
     """Reads from any place of a file."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+        self.path = path
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes, fewer at the end of the file."""
-        return os.pread(self._file.fileno(), size, offset)
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
 
 
 class SeekableGzip:
     """Reads from any place of what a gzip file unpacks to."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+        self.path = path
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._states: list[tuple[int, bytes, Any]] = []
         self._next = 0  # the block that the inflater is about to give
+        self._position = 0  # in the file, behind what is pending
         self._pending = b""
         self._inflater = zlib.decompressobj(31)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes, fewer at the end."""
         first = offset // BLOCK
-        with self._lock:
-            blocks = [self._block(k) for k in range(first, (offset + size - 1) // BLOCK + 1)]
+        with self._lock, self.path.open("rb") as file:
+            file.seek(self._position)
+            last = (offset + size - 1) // BLOCK
+            blocks = [self._block(file, index) for index in range(first, last + 1)]
+            self._position = file.tell()
         return b"".join(blocks)[offset - first * BLOCK :][:size]
 
-    def _block(self, index: int) -> bytes:
+    def _block(self, file: BinaryIO, index: int) -> bytes:
         if index not in self._blocks:
             nearest = min(index // STATE_EVERY, len(self._states) - 1)
             if index < self._next or nearest * STATE_EVERY > self._next:
-                self._rewind(nearest)
+                self._rewind(file, nearest)
             while self._next <= index:
-                self._keep_state()
-                self._blocks[self._next] = self._inflate()
+                self._keep_state(file)
+                self._blocks[self._next] = self._inflate(file)
                 self._next += 1
                 if len(self._blocks) > KEPT_BLOCKS:
                     self._blocks.popitem(last=False)
         return self._blocks[index]
 
-    def _keep_state(self) -> None:
+    def _keep_state(self, file: BinaryIO) -> None:
         if self._next == len(self._states) * STATE_EVERY:
-            self._states.append((self._file.tell(), self._pending, self._inflater.copy()))
+            self._states.append((file.tell(), self._pending, self._inflater.copy()))
 
-    def _rewind(self, state: int) -> None:
+    def _rewind(self, file: BinaryIO, state: int) -> None:
         position, self._pending, inflater = self._states[state]
-        self._file.seek(position)
+        file.seek(position)
         self._inflater, self._next = inflater.copy(), state * STATE_EVERY
 
-    def _inflate(self) -> bytes:
+    def _inflate(self, file: BinaryIO) -> bytes:
         """Return the next block; a gzip file may have several members."""
         block = bytearray()
         while len(block) < BLOCK:
             if not self._pending:
-                self._pending = self._file.read(BLOCK // 4)
+                self._pending = file.read(BLOCK // 4)
                 if not self._pending:
                     break
             block += self._inflater.decompress(self._pending, BLOCK - len(block))

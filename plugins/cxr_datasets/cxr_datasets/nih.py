@@ -11,17 +11,21 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cxr_datasets import nih_layout
 from cxr_datasets import nih_tables as tables
 from cxr_datasets.archives import Folder, Source, open_archives
 from cxr_datasets.images import decode
+from cxr_datasets.phantoms import read_settings, settings_of, write_root
 from cxr_datasets.tables import find_file, read_lines
-from harness import DataError, Dataset, LabelSpace, Samples
-from harness.data.splits import (
-    CHEXNET_RANDOM,
-    KNOWN,
+from harness import (
+    DataError,
+    Dataset,
+    LabelSpace,
+    Samples,
     by_patient,
     check_disjoint,
     fingerprint,
+    known_list,
     protocol_of,
 )
 
@@ -36,6 +40,7 @@ salt. It was chosen once, among 1,000, by ``python -m cxr_datasets.nih_salt``, f
 positive patients closest to 12.5 % in every class."""
 
 OFFICIAL_IMAGES = 112_120
+CHEXNET_RANDOM = "chexnet-random"
 
 
 class NIH(Dataset):
@@ -68,6 +73,7 @@ class NIH(Dataset):
         version: Literal["auto", "2017", "v2020"] = "auto",
     ) -> None:
         self.root = Path(root)
+        self.phantom = read_settings(self.root)
         self.entries = tables.read_entries(self.root, version)
         self._row = {name: row for row, name in enumerate(self.entries.columns[tables.IMAGE])}
         patients = tables.patient_ids(self.entries)
@@ -196,6 +202,11 @@ class NIH(Dataset):
                     )
         return found
 
+    @classmethod
+    def write_phantoms(cls, root: Path, images: int, switches: Mapping[str, object]) -> None:
+        """Write phantoms as numbered folders, v2020 table, lists and boxes of the test list."""
+        write_root(cls, root, images, settings_of(switches), nih_layout.store, nih_layout.finish)
+
     def facts(self) -> list[Fact]:
         """Return what distinguishes this copy from the official one."""
         version = tables.DIGESTS.get(self.entries.digest)
@@ -218,7 +229,7 @@ class NIH(Dataset):
         facts: list[Fact] = [("protocol", self.protocol, None)]
         for part, rows in self.splits.items():
             digest = fingerprint(names[rows].tolist())
-            known = KNOWN.get(digest)
+            known = known_list(names[rows].tolist())
             what = f"{known.protocol} {known.part}" if known else "no known list"
             note = f"; {known.note}" if known and known.note else ""
             facts.append((f"{part} fingerprint", f"{digest}: {what}{note}", None))

@@ -8,7 +8,7 @@ import numpy as np
 from cxr_datasets import nih_tables as tables
 from cxr_datasets.nih import SHARE
 from cxr_datasets.tables import read_lines
-from harness.data.splits import by_patient
+from harness import by_patient
 
 CANDIDATES = 1_000
 

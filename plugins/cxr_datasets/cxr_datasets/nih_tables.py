@@ -22,6 +22,7 @@ CLASSES = (
     "Pneumothorax", "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening",
     "Hernia",
 )  # fmt: skip
+INFILTRATION = CLASSES.index("Infiltration")
 ADJUDICATED = ("Fracture", "Pneumothorax", "Airspace opacity", "Nodule or mass")
 """Classes of the column ``adjudicated``: what radiologists agreed on for 4,376 films."""
 
@@ -150,7 +151,7 @@ def read_boxes(root: Path, row_of: Mapping[str, int]) -> tuple[Array, Array, int
     if path is None:
         return None
     table = read_table(path, range(6))
-    place = {name: index for index, name in enumerate(CLASSES)} | {"Infiltrate": 3}
+    place = {name: index for index, name in enumerate(CLASSES)} | {"Infiltrate": INFILTRATION}
     classes = table.values(1, lambda text: _index(place, text))
     x, y, width, height = (np.array(table.values(k, _number)) for k in range(2, 6))
     corners = np.stack([x, y, x + width, y + height], axis=1)
