@@ -40,10 +40,11 @@ class Lung:
 
     def strip(self, top: float, bottom: float) -> Floats:
         """Return the border points (N, 2) between two fractions of the lung's height."""
-        low, high = self.y[0] + np.array((top, bottom)) * (self.y[-1] - self.y[0])
-        rows = (self.y >= low) & (self.y <= high)
-        left = np.column_stack([self.inner[rows], self.y[rows]])
-        return np.concatenate([left, np.column_stack([self.outer[rows], self.y[rows]])])
+        last = len(self.y) - 1
+        rows = slice(round(top * last), round(bottom * last) + 1)
+        y = self.y[rows]
+        x = np.concatenate([self.inner[rows], self.outer[rows]])
+        return np.column_stack([x, np.concatenate([y, y])])
 
 
 @dataclass(frozen=True)

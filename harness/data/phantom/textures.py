@@ -5,13 +5,14 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.random import Generator, Philox
 
 from harness.data.phantom.shapes import Floats
 
 KINDS: Final = ("grain", "clumps", "cloud", "patches", "net")
 
 
-def noise(generator: np.random.Generator, size: int, cells: int) -> Floats:
+def noise(generator: Generator, size: int, cells: int) -> Floats:
     """Return smooth noise (size, size) of unit variance with about `cells` bumps in a row."""
     grid = generator.standard_normal((cells + 2, cells + 2), dtype=np.float32)
     field = cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)
@@ -25,7 +26,7 @@ def texture(kind: str, size: int) -> Floats:
     grain: white noise. clumps: its slightly blurred form. cloud: smooth, several scales. patches:
     islands from 0 to 1. net: thin lines (1) around cells (0).
     """
-    generator = np.random.Generator(np.random.PCG64([KINDS.index(kind), size]))
+    generator = Generator(Philox(key=KINDS.index(kind)))
     wide = size + size // 2
     if kind in ("grain", "clumps"):
         field = generator.standard_normal((wide, wide), dtype=np.float32)
@@ -43,7 +44,7 @@ def texture(kind: str, size: int) -> Floats:
     return (lines * (0.6 + 0.4 * noise(generator, wide, 25)).clip(0, 1.3)).astype(np.float32)
 
 
-def cut(generator: np.random.Generator, kind: str, size: int, height: int, width: int) -> Floats:
+def cut(generator: Generator, kind: str, size: int, height: int, width: int) -> Floats:
     """Return a random piece (height, width) of a texture for films of `size` pixels."""
     whole = texture(kind, size)
     y = int(generator.integers(whole.shape[0] - height + 1))
