@@ -1,10 +1,11 @@
-"""What a phantom promises: the same pixels for the same (settings, index), and exact annotations."""
+"""What a phantom promises: the same pixels for the same index, and exact annotations."""
 
 import json
 import subprocess
 import sys
 import zlib
 from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_describe_is_draw_without_the_image():
 def test_patients_are_runs_of_films_with_one_age_and_sex(phantoms):
     patients = [p.patient for p in phantoms]
     assert patients == sorted(patients)
-    for before, after in zip(phantoms[:-1], phantoms[1:], strict=True):
+    for before, after in pairwise(phantoms):
         if before.patient == after.patient:
             assert after.follow_up == before.follow_up + 1
             assert before.sex == after.sex
@@ -141,8 +142,9 @@ def test_region_labels_follow_the_documented_mapping(phantoms):
 def test_regions_lie_in_the_image_and_on_the_patients_side(phantoms):
     for phantom in phantoms:
         x1, y1, x2, y2 = phantom.regions.T
-        assert (x1 >= 0).all() and (y1 >= 0).all() and (x2 <= 64).all() and (y2 <= 64).all()
-        assert (x2 > x1).all() and (y2 > y1).all()
+        assert min(x1.min(), y1.min()) >= 0
+        assert max(x2.max(), y2.max()) <= 64
+        assert min((x2 - x1).min(), (y2 - y1).min()) > 0
         centre = (x1 + x2) / 2
         assert (centre[:7] < centre[14]).all()  # the patient's right is the image's left
         assert (centre[7:14] > centre[14]).all()
@@ -409,7 +411,8 @@ def test_every_setting_gives_a_whole_phantom(chosen, index):
     assert phantom.image.std() > 20
     assert all(mask.any() for mask in phantom.masks)
     assert (phantom.regions[:, 2:] > phantom.regions[:, :2]).all()
-    assert (phantom.regions >= 0).all() and (phantom.regions <= size).all()
-    assert (phantom.boxes >= 0).all() and (phantom.boxes <= size).all()
+    every = np.concatenate([phantom.regions, phantom.boxes])
+    assert every.min() >= 0
+    assert every.max() <= size
     np.testing.assert_array_equal(phantom.region_findings.any(axis=0), phantom.true_labels > 0)
     assert set(np.unique(phantom.labels)) <= {0.0, 1.0}

@@ -84,7 +84,8 @@ class Anatomy:
 def stretched(points: Floats, width: float, height: float) -> Floats:
     """Return points (N, 2) scaled about the midline and from the apices down."""
     origin = np.array((0.5, template.APEX_Y))
-    return origin + (points - origin) * (width, height)
+    scaled: Floats = origin + (points - origin) * (width, height)
+    return scaled
 
 
 def chest_of(settings: PhantomSettings, film: Film) -> Anatomy:
@@ -143,7 +144,7 @@ def cardiothoracic_ratio(own: Floats, now: Floats, film: Film, has: dict[str, bo
     else:
         ratio = min(0.435 + 0.025 * own[3] + 0.012 * now[3] + 0.0003 * (film.age - 50), 0.49)
         ratio *= 0.92 if has["Emphysema"] else 1.0
-    return ratio * (1.07 if film.view == "AP" else 1.0)
+    return float(ratio * (1.07 if film.view == "AP" else 1.0))
 
 
 def heart_outline(wide: float, own: Floats, width: float, height: float) -> Floats:

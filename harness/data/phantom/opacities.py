@@ -136,7 +136,8 @@ def pouch(
     level = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * 6
     fluid = expit(level)
     inside = cv2.erode(amount, np.ones((int(height / 8) | 1,) * 2, np.uint8))
-    return amount - 2.0 * inside * (1 - fluid)
+    change: Floats = amount - 2.0 * inside * (1 - fluid)
+    return change
 
 
 SPECIAL: Final = {"Effusion": fluid, "Pneumothorax": pleural_air, "Hernia": pouch}

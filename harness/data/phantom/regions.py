@@ -122,8 +122,7 @@ def labels9(region_findings: Mask) -> Mask:
     for column, name in enumerate(LABELS9):
         classes = [CLASS[finding] for finding in IMPLIES[name]]
         labels[:, column] = region_findings[:, classes].any(axis=1)
-    image = region_findings.any(axis=0)
-    if image[CLASS["Cardiomegaly"]] or image[CLASS["Effusion"]]:
+    if region_findings[:, [CLASS["Cardiomegaly"], CLASS["Effusion"]]].any():
         failure = LABELS9.index("fluid overload/heart failure")
         labels[:, failure] = region_findings[:, CLASS["Edema"]]
     return labels

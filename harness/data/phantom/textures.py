@@ -6,17 +6,23 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.random import Generator, Philox
+from scipy.special import expit
 
-from harness.data.phantom.shapes import Floats
+from harness.data.phantom.shapes import Floats, soften
 
 KINDS: Final = ("grain", "clumps", "cloud", "patches", "net")
 
 
 def noise(generator: Generator, size: int, cells: int) -> Floats:
-    """Return smooth noise (size, size) of unit variance with about `cells` bumps in a row."""
+    """Return smooth noise (size, size) float32, unit variance, about `cells` bumps in a row."""
     grid = generator.standard_normal((cells + 2, cells + 2), dtype=np.float32)
-    field = cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)
-    return (field / field.std()).astype(np.float32)
+    return normal(cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC))
+
+
+def normal(field: Floats) -> Floats:
+    """Return a field (H, W) float32 scaled to unit variance."""
+    scaled: Floats = (field / field.std()).astype(np.float32)
+    return scaled
 
 
 @lru_cache(maxsize=16)
@@ -28,20 +34,19 @@ def texture(kind: str, size: int) -> Floats:
     """
     generator = Generator(Philox(key=KINDS.index(kind)))
     wide = size + size // 2
+    field: Floats
     if kind in ("grain", "clumps"):
         field = generator.standard_normal((wide, wide), dtype=np.float32)
-        if kind == "clumps":
-            field = cv2.GaussianBlur(field, (0, 0), size / 210)
-        return (field / field.std()).astype(np.float32)
+        return normal(soften(field, size / 210) if kind == "clumps" else field)
     if kind == "cloud":
         octaves = [noise(generator, wide, cells) / cells**0.5 for cells in (9, 18, 36, 72)]
-        return (sum(octaves) / np.std(sum(octaves))).astype(np.float32)
+        return normal(np.sum(octaves, axis=0))
     if kind == "patches":
         field = noise(generator, wide, 30) + 0.6 * noise(generator, wide, 62)
-        return (1 / (1 + np.exp(-2.5 * field))).astype(np.float32)
-    field = noise(generator, wide, min(75, size // 2))
-    lines = np.exp(-((field / 0.22) ** 2))
-    return (lines * (0.6 + 0.4 * noise(generator, wide, 25)).clip(0, 1.3)).astype(np.float32)
+        return np.asarray(expit(2.5 * field), np.float32)
+    field = np.exp(-((noise(generator, wide, 75) / 0.22) ** 2))
+    field *= (0.6 + 0.4 * noise(generator, wide, 25)).clip(0, 1.3)
+    return np.asarray(field, np.float32)
 
 
 def cut(generator: Generator, kind: str, size: int, height: int, width: int) -> Floats:
@@ -49,4 +54,5 @@ def cut(generator: Generator, kind: str, size: int, height: int, width: int) -> 
     whole = texture(kind, size)
     y = int(generator.integers(whole.shape[0] - height + 1))
     x = int(generator.integers(whole.shape[1] - width + 1))
-    return whole[y : y + height, x : x + width]
+    piece: Floats = whole[y : y + height, x : x + width]
+    return piece

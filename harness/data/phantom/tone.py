@@ -43,8 +43,7 @@ def film(density: Floats, draws: Floats, generator: np.random.Generator) -> Byte
 def scaled(first: Floats, a: float, second: Floats, b: float, offset: float) -> Bytes:
     """Return a * first + b * second + offset as uint8 through the film's shoulder."""
     linear = cv2.addWeighted(first, a * 200, second, b * 200, offset * 200, dtype=cv2.CV_8U)
-    gray: Bytes = cv2.LUT(linear, shoulder())
-    return gray
+    return np.asarray(cv2.LUT(linear, shoulder()), np.uint8)
 
 
 @cache
@@ -52,7 +51,7 @@ def shoulder() -> Bytes:
     """Return the curve from 0..1.275 in steps of 1/200 to gray values: its upper end is bent."""
     value = np.arange(256) / 200
     bent = np.where(value > 0.75, 0.75 + 0.25 * np.tanh((value - 0.75) / 0.25), value)
-    return np.rint(bent * 255).astype(np.uint8)
+    return np.asarray(np.rint(bent * 255), np.uint8)
 
 
 def collimated(gray: Bytes, generator: np.random.Generator) -> Bytes:
