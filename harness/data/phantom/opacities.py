@@ -17,14 +17,14 @@ CONTRAST: Final = {
     "Atelectasis": 0.13,
     "Effusion": 0.32,
     "Infiltration": 0.070,
-    "Mass": 0.15,
-    "Nodule": 0.13,
+    "Mass": 0.20,
+    "Nodule": 0.23,
     "Pneumonia": 0.12,
-    "Pneumothorax": 0.07,
+    "Pneumothorax": 0.10,
     "Consolidation": 0.20,
-    "Edema": 0.10,
-    "Fibrosis": 0.12,
-    "Pleural_Thickening": 0.15,
+    "Edema": 0.085,
+    "Fibrosis": 0.13,
+    "Pleural_Thickening": 0.20,
     "Hernia": 0.16,
 }
 """Density that a finding adds at most (pneumothorax: takes away)."""
@@ -107,7 +107,7 @@ def fluid(
 ) -> Floats:
     """Return an effusion: it hides what lies behind it, nearly as dense as the abdomen."""
     # Half-aerated pixels at the lung's border are hidden as well, else a dark line would remain.
-    hidden = np.minimum(1.9 * amount / CONTRAST["Effusion"], lesion.strength)
+    hidden = np.minimum(1.9 * amount / CONTRAST["Effusion"], 0.5 + 0.5 * lesion.strength)
     return hidden * (CONTRAST["Effusion"] + 0.40 - density[window])
 
 
@@ -119,12 +119,12 @@ def pleural_air(
     local = density[window]
     flat = cv2.blur(local, (int(size / 25) | 1,) * 2)
     within = amount / (CONTRAST["Pneumothorax"] * lesion.strength)
-    change = (flat - local) * within * 0.6 - amount
+    change = (flat - local) * within * 0.8 - amount
     if lesion.line is not None:
         canvas = np.zeros((size, size), np.uint8)
         stroke(canvas, scene.pixels(lesion.line)[None], 255, max(1, round(size / 200)))
         lung = scene.masks[1 - lesion.side][window]
-        change += canvas[window] * lung * np.float32(0.13 * lesion.strength / 255)
+        change += canvas[window] * lung * np.float32(0.18 * lesion.strength / 255)
     return change
 
 

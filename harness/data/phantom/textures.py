@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from harness.data.phantom.shapes import Floats, soften
 
-KINDS: Final = ("grain", "clumps", "cloud", "patches", "net")
+KINDS: Final = ("grain", "clumps", "patches", "net")
 
 
 def noise(generator: Generator, size: int, cells: int) -> Floats:
@@ -29,8 +29,8 @@ def normal(field: Floats) -> Floats:
 def texture(kind: str, size: int) -> Floats:
     """Return a texture (1.5 size, 1.5 size) float32 for films of `size` pixels.
 
-    grain: white noise. clumps: its slightly blurred form. cloud: smooth, several scales. patches:
-    islands from 0 to 1. net: thin lines (1) around cells (0).
+    grain: white noise. clumps: its slightly blurred form. patches: islands from 0
+    to 1. net: thin lines (1) around cells (0).
     """
     generator = Generator(Philox(key=KINDS.index(kind)))
     wide = size + size // 2
@@ -38,14 +38,11 @@ def texture(kind: str, size: int) -> Floats:
     if kind in ("grain", "clumps"):
         field = generator.standard_normal((wide, wide), dtype=np.float32)
         return normal(soften(field, size / 210) if kind == "clumps" else field)
-    if kind == "cloud":
-        octaves = [noise(generator, wide, cells) / cells**0.5 for cells in (9, 18, 36, 72)]
-        return normal(np.sum(octaves, axis=0))
     if kind == "patches":
         field = noise(generator, wide, 30) + 0.6 * noise(generator, wide, 62)
         return np.asarray(expit(2.5 * field), np.float32)
-    field = np.exp(-((noise(generator, wide, 75) / 0.22) ** 2))
-    field *= (0.6 + 0.4 * noise(generator, wide, 25)).clip(0, 1.3)
+    field = np.exp(-((noise(generator, wide, 105) / 0.33) ** 2))
+    field *= (0.75 + 0.3 * noise(generator, wide, 25)).clip(0, 1.3)
     return np.asarray(field, np.float32)
 
 
