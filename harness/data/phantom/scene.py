@@ -50,17 +50,18 @@ def organ_masks(size: int, chest: Anatomy, pose: Floats) -> Bytes:
     A lung mask is the lung field: air, fluid and opacities in it included, heart and
     mediastinum not.
     """
-    masks = np.zeros((3, size, size), np.uint8)
+    organs = np.zeros((size, size), np.uint8)
 
-    def moved(outline: Floats) -> Floats:
-        return apply_affine(pose, outline * size)
+    def draw(outline: Floats, value: int) -> None:
+        fill(organs, [apply_affine(pose, outline * size)], value)
 
-    heart, mediastinum = moved(chest.heart), moved(chest.mediastinum)
-    for mask, lung in zip(masks, chest.lungs[::-1], strict=False):
-        fill(mask, [moved(lung.outline)])
-        fill(mask, [mediastinum], 0)
-        fill(mask, [heart], 0)
-    fill(masks[2], [heart])
+    right, left = chest.lungs
+    draw(left.outline, 1)
+    draw(right.outline, 2)
+    for hiding in chest.middle[1:]:
+        draw(hiding, 0)
+    draw(chest.heart, 3)
+    masks: Bytes = (organs == np.array((1, 2, 3), np.uint8)[:, None, None]).view(np.uint8)
     return masks
 
 
