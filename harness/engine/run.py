@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness.data.counts import label_counts
 from harness.data.dataset import Dataset
 from harness.data.samples import Samples
 from harness.engine import job, provenance
@@ -267,7 +268,7 @@ def about_dataset(data: Data) -> dict[str, Any]:
         "name": dataset.name,
         "protocol": dataset.protocol,
         "fingerprints": job.fingerprints(data),
-        "counts": {split: len(rows) for split, rows in data.rows.items()},
+        "counts": {split: len(rows) for split, rows in data.rows.items()} | label_counts(dataset),
         "patients": patients,
         "policy": dict(dataset.policy),
         "phantom": None if dataset.phantom is None else dict(dataset.phantom),

@@ -155,10 +155,3 @@ def segmentation_report(evaluated: Evaluated) -> Report:
         name: asdict(organ(masks[:, m] >= 0.5, targets[:, m] >= 0.5))
         for m, name in enumerate(names)
     }
-
-
-def localization_report(evaluated: Evaluated) -> Report:
-    """Localization under every pinned protocol, where there are boxes and heat maps."""
-    if evaluated.maps is None or evaluated.boxes is None:
-        return {}
-    return {}
