@@ -65,15 +65,15 @@ def _regions(dataset: Dataset) -> Counts:
     positive = np.asarray(part.need("region_labels") == 1)
     counts = {
         name: {
-            "images": int(positive[:, :, c].any(axis=1).sum()),
+            "images": int(np.any(positive[:, :, c], axis=1).sum()),
             "boxes": int(positive[:, :, c].sum()),
         }
         for c, name in enumerate(dataset.space.region_classes)
     }
-    found = ~np.isnan(part.need("region_boxes")).any(axis=-1)
-    any_label = positive.any(axis=2)
+    found = np.isfinite(part.need("region_boxes")).all(axis=-1)
+    any_label = np.asarray(positive.any(axis=2))
     counts["any of the nine"] = {
-        "images": int(any_label.any(axis=1).sum()),
+        "images": int(np.any(any_label, axis=1).sum()),
         "boxes": int(any_label.sum()),
     }
     counts["total"] = {"images": len(part), "boxes": int(found.sum())}
