@@ -1,4 +1,4 @@
-"""The models of this plugin; each network has a file of its own."""
+"""The models of this plugin; `network.py` and `agcnn.py` have their networks."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from harness import (
     random_flip,
 )
 
-from . import agcnn, chexnet, dcnn, metadata, senet
+from . import agcnn, network
 
 SMOKE: Mapping[str, object] = {"size": 72, "crop": 64, "batch_size": 16, "epochs": 2}
 
@@ -61,14 +61,14 @@ class Cropped(Model):
         )
 
 
-def cross_entropy(network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+def cross_entropy(classifier: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
     """Return the binary cross-entropy of known labels."""
-    return {"bce": masked_bce(network(batch.images).logits, batch["labels"])}
+    return {"bce": masked_bce(classifier(batch.images).logits, batch["labels"])}
 
 
-def weighted_cross_entropy(network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+def weighted_cross_entropy(classifier: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
     """Return the cross-entropy whose weights are counted over the optimiser's batch."""
-    logits = network(batch.images).logits
+    logits = classifier(batch.images).logits
     return {"wcel": batch_weighted_bce(logits, batch["labels"], batch.batch_labels)}
 
 
@@ -126,7 +126,7 @@ class DCNN(Classifier):
 
     def build(self, classes: int) -> nn.Module:
         """Return the network for a number of classes."""
-        return dcnn.DCNN(classes, self.pool, self.sharpness, self.transition, self.frozen)
+        return network.DCNN(classes, self.pool, self.sharpness, self.transition, self.frozen)
 
 
 @dataclass
@@ -135,7 +135,7 @@ class CheXNet(Classifier):
 
     def build(self, classes: int) -> nn.Module:
         """Return the network for a number of classes."""
-        return chexnet.CheXNet(classes)
+        return network.CheXNet(classes)
 
 
 @dataclass
@@ -150,7 +150,7 @@ class SENet(Classifier):
 
     def build(self, classes: int) -> nn.Module:
         """Return the network for a number of classes."""
-        return senet.SENet(classes, self.maps, self.alpha)
+        return network.SENet(classes, self.maps, self.alpha)
 
 
 @dataclass
@@ -172,28 +172,29 @@ class AGCNN(Cropped):
     def stages(self, task: Task) -> Iterator[Stage]:
         """Train the global branch, the local branch on what it attends to, then their fusion."""
         classes = len(task.classes)
-        guide = chexnet.CheXNet(classes)
+        guide = network.CheXNet(classes)
         task.load(guide.backbone, self.weights, without=("classifier.",))
         yield self._stage("global", guide, task, self.batch_size)
-        local = agcnn.LocalBranch(classes, guide, self.threshold)
-        task.load(local.branch.backbone, self.weights, without=("classifier.",))
+        branch = network.CheXNet(classes)
+        local = agcnn.LocalBranch(guide, branch, self.threshold)
+        task.load(branch.backbone, self.weights, without=("classifier.",))
         yield self._stage("local", local, task, self.local_batch_size, self.threshold)
         fusion = agcnn.FusionBranch(classes, local)
         yield self._stage("fusion", fusion, task, self.local_batch_size)
 
     def _stage(
-        self, name: str, network: nn.Module, task: Task, batch_size: int, *key: object
+        self, name: str, branch: nn.Module, task: Task, batch_size: int, *key: object
     ) -> Stage:
-        self.network = network
+        self.network = branch
         optimizer = SGD(
-            [p for p in network.parameters() if p.requires_grad],
+            [p for p in branch.parameters() if p.requires_grad],
             self.learning_rate,
             self.momentum,
             weight_decay=self.weight_decay,
         )
         return Stage(
             name=name,
-            network=network,
+            network=branch,
             loss=cross_entropy,
             data=task.train,
             optimizer=optimizer,
@@ -224,7 +225,7 @@ class Metadata(Model):
 
     def stages(self, task: Task) -> Iterator[Stage]:
         """Train on the metadata alone."""
-        self.network = metadata.Metadata(len(task.classes), self.hidden)
+        self.network = network.Metadata(len(task.classes), self.hidden)
         yield Stage(
             name="metadata",
             network=self.network,
@@ -237,8 +238,8 @@ class Metadata(Model):
             key=astuple(self),
         )
 
-    def _loss(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        return {"bce": masked_bce(network(known(batch)), batch["labels"])}
+    def _loss(self, classifier: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        return {"bce": masked_bce(classifier(known(batch)), batch["labels"])}
 
     def predict(self, batch: Batch) -> Prediction:
         """Say the probability of each class."""
