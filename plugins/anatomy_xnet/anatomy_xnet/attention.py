@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
 from anatomy_xnet.surface import (
     Combination,
     Feature,
@@ -18,8 +21,6 @@ from anatomy_xnet.surface import (
     Planes,
     Surface,
 )
-from torch import Tensor, nn
-from torch.nn import functional
 
 Term = Literal["mask", "mask_feature"]
 PoolingName = Literal["pwap", "avg", "max", "gem"]
