@@ -144,17 +144,3 @@ def diseased_organs(labels: Tensor, heart: Tensor) -> Tensor:
     """
     positive = labels.nan_to_num(0) > 0.5
     return torch.stack([(positive & ~heart).any(1), (positive & heart).any(1)], 1).float()
-
-
-def five_crops(maps: Tensor, size: int) -> Tensor:
-    """Return four corner crops and the centre crop: (B, C, H, W) to (5, B, C, size, size)."""
-    height, width = maps.shape[-2:]
-    down, right = height - size, width - size
-    corners = [(0, 0), (0, right), (down, 0), (down, right)]
-    offsets = [*corners, (round(down / 2), round(right / 2))]
-    return torch.stack([maps[..., y : y + size, x : x + size] for y, x in offsets])
-
-
-def ten_crops(maps: Tensor, size: int) -> Tensor:
-    """Return the five crops of maps (B, C, H, W) and of their mirror (10, B, C, size, size)."""
-    return torch.cat([five_crops(maps, size), five_crops(maps.flip(-1), size)])

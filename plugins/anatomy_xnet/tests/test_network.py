@@ -5,10 +5,8 @@ from anatomy_xnet.network import (
     TappedDenseNet,
     diseased_organs,
     no_finding,
-    ten_crops,
 )
 from torchvision.models import densenet121
-from torchvision.transforms import functional as transforms
 
 NAN = float("nan")
 
@@ -85,20 +83,6 @@ def test_masks_matter(images, masks):
         assert not torch.allclose(
             network(images, masks).logits, network(images, masks.flip(0)).logits, atol=1e-6
         )
-
-
-def test_ten_crops_equal_torchvisions():
-    generator = torch.Generator().manual_seed(2)
-    for shape, size in (((2, 3, 256, 256), 224), ((1, 1, 9, 12), 6)):
-        maps = torch.rand(shape, generator=generator)
-        expected = torch.stack(transforms.ten_crop(maps, [size, size]))
-        assert torch.equal(ten_crops(maps, size), expected)
-
-
-def test_masks_follow_the_crops():
-    image = torch.rand(2, 1, 20, 20)
-    joint = ten_crops(torch.cat([image, image > 0.5], 1), 16)
-    assert torch.equal(joint[:, :, 1], (joint[:, :, 0] > 0.5).float())
 
 
 def test_no_finding_by_hand():
