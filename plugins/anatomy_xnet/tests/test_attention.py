@@ -10,7 +10,7 @@ from anatomy_xnet.surface import Upsampling
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from literal_attention import LiteralAttention
-from torch.autograd.graph import saved_tensors_hooks
+from saved_memory import saved_bytes
 from torch.nn import functional
 
 TERMS = ("mask", "mask_feature")
@@ -196,21 +196,6 @@ def test_autocast_keeps_statistics_in_float32():
     torch.testing.assert_close(found, expected)
     # bfloat16 features carry 8 bits, and the 50-fold variance of R spreads their rounding.
     assert (halved - expected).abs().max() < 0.1
-
-
-def saved_bytes(function):
-    """Bytes that autograd keeps for the backward pass, each storage once."""
-    storages = {}
-
-    def keep(tensor):
-        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes(), tensor
-        return tensor
-
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = function()
-    total = sum(nbytes for nbytes, _ in storages.values())
-    del result
-    return total
 
 
 def test_cheap_form_saves_thirty_times_less():
