@@ -74,7 +74,7 @@ class TappedDenseNet(nn.Module):
 
 
 @dataclass
-class Findings:
+class Reading:
     """What Anatomy X-Net says of a batch."""
 
     logits: Tensor  # (B, n)
@@ -108,39 +108,23 @@ class AnatomyXNetwork(nn.Module):
         )
         self.classifier = nn.Linear(sum(widths.values()) or 1024, outputs)
 
-    def forward(self, images: Tensor, masks: Tensor | None) -> Findings:
+    def forward(self, images: Tensor, masks: Tensor | None) -> Reading:
         """Return logits (B, n) and attention from (B, 1, H, W) and masks (B, 2, H', W').
 
         The masks of lungs and heart are probabilities in the frame of the images, at any size.
         """
         taps, last = self.backbone(self.normalise(images))
         if not self.attention:
-            return Findings(self.classifier(last.mean((2, 3))), [])
+            return Reading(self.classifier(last.mean((2, 3))), [])
         if masks is None:
             raise ValueError("anatomy aware attention needs masks (B, 2, H, W)")
         small = self.resize(masks)
         pairs = [module(tap, small) for module, tap in zip(self.attention, taps, strict=True)]
         pooled = torch.cat([pooled for pooled, _ in pairs], 1)
-        return Findings(self.classifier(pooled), [attention for _, attention in pairs])
+        return Reading(self.classifier(pooled), [attention for _, attention in pairs])
 
     def resize(self, masks: Tensor) -> Tensor:
         """Return masks (B, 2, H, W) at (B, 2, S, S), S the intermediate size of Table VI."""
         return functional.interpolate(
             masks.float(), size=(self.mask_size,) * 2, mode="bilinear", antialias=True
         )
-
-
-def no_finding(labels: Tensor) -> Tensor:
-    """Return (B, 1): 1 where every label of (B, C) is 0, NaN where unknown ones leave it open."""
-    none = 1 - labels.nan_to_num(0).amax(1, keepdim=True)
-    unknown = labels.isnan().any(1, keepdim=True) & (none == 1)
-    return none.masked_fill(unknown, float("nan"))
-
-
-def diseased_organs(labels: Tensor, heart: Tensor) -> Tensor:
-    """Return (B, 2): 1 where any label of the lungs, of the heart is 1; unknown counts as absent.
-
-    `labels` (B, C) holds findings only; `heart` (C) is True where a finding is the heart's.
-    """
-    positive = labels.nan_to_num(0) > 0.5
-    return torch.stack([(positive & ~heart).any(1), (positive & heart).any(1)], 1).float()

@@ -3,12 +3,8 @@ import torch
 from anatomy_xnet.network import (
     AnatomyXNetwork,
     TappedDenseNet,
-    diseased_organs,
-    no_finding,
 )
 from torchvision.models import densenet121
-
-NAN = float("nan")
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +79,3 @@ def test_masks_matter(images, masks):
         assert not torch.allclose(
             network(images, masks).logits, network(images, masks.flip(0)).logits, atol=1e-6
         )
-
-
-def test_no_finding_by_hand():
-    labels = torch.tensor([[0, 0], [1, 0], [NAN, 0], [NAN, 1.0]])
-    expected = torch.tensor([[1], [0], [NAN], [0.0]])
-    torch.testing.assert_close(no_finding(labels), expected, equal_nan=True)
-
-
-def test_diseased_organs_by_hand():
-    labels = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0], [0, NAN, 1.0]])
-    organs = diseased_organs(labels, torch.tensor([False, True, False]))
-    assert organs.tolist() == [[1, 0], [0, 1], [1, 1], [0, 0], [1, 0]]
