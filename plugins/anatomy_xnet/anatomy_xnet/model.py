@@ -45,6 +45,19 @@ from harness import (
 ORGANS = ("left_lung", "right_lung", "heart")
 ANATOMY = "anatomy"  # the column of masks: lungs, heart
 BANK = 64  # masks that the shuffled control draws from
+SEGMENTATION = (  # the settings that the segmentation stage and its loss read
+    "segmentation",
+    "labelled_images",
+    "segmentation_epochs",
+    "segmentation_decay",
+    "segmentation_crop",
+    "segmentation_width",
+    "segmentation_blocks",
+    "segmentation_dropout",
+    "cycle_image",
+    "cycle_mask",
+    "adversarial",
+)
 
 
 @dataclass
@@ -88,19 +101,19 @@ class AnatomyXNet(Model):
     adversarial: float = 0.5
 
     smoke: ClassVar[Mapping[str, object]] = {
-        "size": 128,
-        "crop": 112,
+        "size": 96,
+        "crop": 80,
         "mask_size": 42,
         "batch_size": 16,
         "accumulate": 1,
         "epochs": 2,
         "learning_rate": 1e-3,
         "weights": "none",
-        "labelled_images": 100,
+        "labelled_images": 300,
         "segmentation_epochs": 2,
         "segmentation_decay": 1,
         "segmentation_rate": 2e-3,
-        "segmentation_crop": 96,
+        "segmentation_crop": 64,
         "segmentation_width": 8,
         "segmentation_blocks": 3,
     }
@@ -174,11 +187,7 @@ class AnatomyXNet(Model):
             batch_size=self.segmentation_batch,
             augment=lambda batch, draws: random_crop(batch, draws, self.segmentation_crop),
             scheduler=LambdaLR(adam, lambda e: 1 - max(0, e - self.segmentation_decay) / fall),
-            key=tuple(
-                (name, value)
-                for name, value in vars(self).items()
-                if name.startswith(("segmentation", "labelled", "cycle", "adversarial"))
-            ),
+            key=tuple((name, getattr(self, name)) for name in SEGMENTATION),
         )
 
     def _classification_stage(self, train: Samples, score: Callable[[], float]) -> Stage:
