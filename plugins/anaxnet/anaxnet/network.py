@@ -4,6 +4,7 @@ Shapes: B images, K regions, M labels, d = 1024 feature width. `regions` are the
 vectors (B, K, d), zero where the detector found nothing; every head answers logits (B, K, M).
 """
 
+import itertools
 import math
 import warnings
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ class GraphConvolutions(nn.Module):
         self.activation = activation
         self.last_activation = last_activation
         self.layers = nn.ModuleList()
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
+        for width_in, width_out in itertools.pairwise(widths):
             layer = DenseGINConv(nn.Linear(width_in, width_out, bias=False))
             bound = 1 / math.sqrt(width_out)  # the public code's; the paper names none
             nn.init.uniform_(layer.nn.weight, -bound, bound)

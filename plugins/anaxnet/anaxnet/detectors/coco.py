@@ -1,28 +1,45 @@
-"""Detector weights trained on COCO: read from a pickle without running it, kept as safetensors."""
+"""Detector weights trained on COCO: detectron2's pickle read without running it, once.
 
-import os
+    python -m anaxnet.detectors.coco model_final_280758.pkl
+
+puts the weights of the model zoo's faster_rcnn_R_50_FPN_3x where the harness looks for weights.
+"""
+
 import pickle
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import Tensor
 
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
+from harness.files import write_atomically
+from harness.home import home
 
-PREDICTOR = "box_predictor"  # the only part whose shape depends on the number of classes
-
-# What a pickle of numpy arrays names, under numpy 1 and 2; anything else could run code.
-_ARRAY_PARTS = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
+NAMES = {
+    "torchvision": "FasterRCNN_ResNet50_FPN_Weights.COCO_V1",
+    "detectron2": "detectron2-faster-rcnn-R50-FPN-3x-COCO",
 }
-_ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+PREDICTOR = "roi_heads.box_predictor"  # its shape depends on the number of classes
+
+# The file also holds anchors and pixel means, which the configuration gives anew.
+_PARTS = ("backbone.", "proposal_generator.rpn_head.", "roi_heads.")
+
+# What a pickle of numpy arrays names; anything else could run code. Under numpy 1 `numpy._core` was
+# `numpy.core`.
+_HARMLESS = {
+    "collections.OrderedDict": OrderedDict,
+    "numpy.ndarray": np.ndarray,
+    "numpy.dtype": np.dtype,
+    "numpy._core.multiarray._reconstruct": np._core.multiarray._reconstruct,
+    "numpy._core.multiarray.scalar": np._core.multiarray.scalar,
+    "numpy._core.numeric._frombuffer": np._core.numeric._frombuffer,
+    "_codecs.encode": lambda text, encoding: text.encode(encoding),
+}
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -30,62 +47,52 @@ class ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
         """Look a global up in the list of harmless ones."""
-        if (module, name) in _ARRAY_PARTS:
-            return _ARRAY_PARTS[module, name]
-        if module in _ARRAY_MODULES and name in {"_reconstruct", "scalar"}:
-            return getattr(np._core.multiarray, name)
-        raise pickle.UnpicklingError(f"it holds {module}.{name}, which is neither array nor dict")
+        asked = f"{module.replace('numpy.core', 'numpy._core')}.{name}"
+        if asked not in _HARMLESS:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no array")
+        return _HARMLESS[asked]
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
-    """Read the weights of detectron2's model zoo, a pickled {"model": {name: array}}.
+    """Read the weights of a model zoo file, a pickled {"model": {name: array}}.
 
-    Raises DataError if the file holds anything but arrays in plain containers.
+    Raises:
+        DataError: the file is missing or holds anything but arrays in plain containers.
     """
     try:
         with path.open("rb") as file:
-            content = ArrayUnpickler(file, encoding="latin1").load()
-        arrays = content["model"]
-        return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+            arrays = ArrayUnpickler(file, encoding="latin1").load()["model"]
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path} is no file of detector weights ({error}); take the model zoo's .pkl of "
-            "faster_rcnn_R_50_FPN"
+            f"{path} holds no detector weights ({error}); take the .pkl of faster_rcnn_R_50_FPN_3x "
+            "from detectron2's model zoo"
         ) from error
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(_PARTS)}
 
 
 def convert(path: Path) -> Path:
-    """Write a pickle's weights beside it as safetensors, once; return that file."""
-    target = path.with_suffix(".safetensors")
-    if not target.exists():
-        tensors = {name: tensor.contiguous() for name, tensor in read_pickle(path).items()}
-        part = target.with_suffix(f".{os.getpid()}.part")
-        save_file(tensors, part)
-        part.replace(target)
+    """Write the weights of a model zoo file under their name among the harness's weights."""
+    target = home() / "weights" / f"{NAMES['detectron2']}.safetensors"
+    tensors = read_pickle(path)
+    write_atomically(target, lambda temporary: save_file(tensors, temporary))
     return target
 
 
-def load_weights(detector: nn.Module, path: Path) -> list[str]:
-    """Copy the weights of a .pkl, .pth or .safetensors file into a backend's model, by name.
-
-    The last layers, whose shape depends on the number of classes, keep their initial values and
-    are returned by name. Raises DataError if the file lacks any other weight.
-    """
-    given = _read(path)
-    state = detector.state_dict()
-    kept = [name for name in state if PREDICTOR in name]
-    wanted = [name for name in state if name not in kept and "num_batches_tracked" not in name]
-    wrong = [n for n in wanted if n not in given or given[n].shape != state[n].shape]
-    if wrong:
-        raise DataError(
-            f"{path} has no weight {wrong[0]} of shape {tuple(state[wrong[0]].shape)} ({len(wrong)}"
-            " are missing): is it of the same backend and depth as the detector?"
-        )
-    detector.load_state_dict({name: given[name] for name in wanted}, strict=False)
-    return kept
+def main() -> int:
+    """Convert the file named on the command line; return the exit status."""
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        print(convert(Path(sys.argv[1])))
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".pth":
-        return torch.load(path, map_location="cpu", weights_only=True)
-    return load_file(convert(path) if path.suffix == ".pkl" else path)
+if __name__ == "__main__":
+    sys.exit(main())

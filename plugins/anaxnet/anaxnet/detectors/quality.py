@@ -1,4 +1,4 @@
-"""How well a detector finds the regions: overlap and recall per region, COCO's average precision."""
+"""How well a detector finds the regions: overlap and recall per region, average precision."""
 
 from typing import NamedTuple
 
@@ -60,6 +60,4 @@ def average_precision(
             [{"boxes": truth[there], "labels": there.nonzero()[:, 0]}],
         )
     result = metric.compute()
-    return {"AP": float(result["map"])} | {
-        f"AP{at}": float(result[f"map_{at}"]) for at in (50, 75)
-    }
+    return {"AP": float(result["map"])} | {f"AP{at}": float(result[f"map_{at}"]) for at in (50, 75)}

@@ -1,16 +1,29 @@
 """The region detector on detectron2's Faster R-CNN; importing this file needs detectron2."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import torch
-from detectron2.config import CfgNode, get_cfg
-from detectron2.modeling import build_model
-from detectron2.structures import Boxes, Instances
-from detectron2.utils.events import EventStorage
 from torch import Tensor
 
 from anaxnet.detectors.interface import Architecture, Proposals, RegionDetector, region_targets
+
+
+@contextmanager
+def _deprecations_ignored() -> Iterator[None]:
+    """Ignore that detectron2 calls what newer PyTorch deprecates: no user can change it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
+        yield
+
+
+with _deprecations_ignored():
+    from detectron2.config import CfgNode, get_cfg
+    from detectron2.modeling import build_model
+    from detectron2.structures import Boxes, Instances
+    from detectron2.utils.events import EventStorage
 
 NAMES = {
     "loss_cls": "classifier",
@@ -76,7 +89,8 @@ class Detectron2Detector(RegionDetector):
             item["instances"] = Instances(
                 tuple(images.shape[2:]), gt_boxes=Boxes(box), gt_classes=region
             )
-        with EventStorage():  # detectron2's heads write their statistics into the storage around
+        # detectron2's heads write their statistics into the storage around them.
+        with EventStorage(), _deprecations_ignored():
             losses = self.model(inputs)
         return {NAMES[name]: loss for name, loss in losses.items()}
 
@@ -84,7 +98,8 @@ class Detectron2Detector(RegionDetector):
         """Score and refine proposals; see the interface."""
         listed = self.model.preprocess_image(self._inputs(images))
         maps = self.model.backbone(listed.tensor)
-        proposals, _ = self.model.proposal_generator(listed, maps, None)
+        with _deprecations_ignored():
+            proposals, _ = self.model.proposal_generator(listed, maps, None)
         predictor = self.model.roi_heads.box_predictor
         predictions = predictor(self._embed(maps, [item.proposal_boxes for item in proposals]))
         scores = [score[:, :-1] for score in predictor.predict_probs(predictions, proposals)]
@@ -98,6 +113,6 @@ class Detectron2Detector(RegionDetector):
         """Pool boxes and return their features; see the interface."""
         return self._embed(maps, [Boxes(box) for box in boxes])
 
-    def _embed(self, maps: dict[str, Tensor], boxes: list[Boxes]) -> torch.Tensor:
+    def _embed(self, maps: dict[str, Tensor], boxes: list[Boxes]) -> Tensor:
         heads = self.model.roi_heads
         return heads.box_head(heads.box_pooler([maps[f] for f in heads.box_in_features], boxes))

@@ -11,7 +11,13 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import FrozenBatchNorm2d, clip_boxes_to_image
 
-from anaxnet.detectors.interface import Architecture, Norm, Proposals, RegionDetector, region_targets
+from anaxnet.detectors.interface import (
+    Architecture,
+    Norm,
+    Proposals,
+    RegionDetector,
+    region_targets,
+)
 
 NAMES = {
     "loss_classifier": "classifier",
