@@ -15,6 +15,12 @@ def harness_models() -> dict[str, str]:
 
 
 @hookimpl
+def harness_metrics() -> dict[str, str]:
+    """Offer the quality of region detections."""
+    return {"detection": "anaxnet.report:detection_report"}
+
+
+@hookimpl
 def harness_tables() -> dict[str, str]:
     """Offer the paper's tables 1 to 3."""
     return {

@@ -56,7 +56,7 @@ def identity_adjacency(regions: int) -> Tensor:
     return torch.eye(regions)
 
 
-def random_adjacency(graph: Tensor, generator: torch.Generator) -> Tensor:
+def random_adjacency(graph: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draw a graph with as many edges as `graph` (K, K): the control with a meaningless graph."""
     upper = torch.triu_indices(len(graph), len(graph), offset=1)
     edges = int(graph[*upper].sum())

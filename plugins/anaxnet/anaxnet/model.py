@@ -8,15 +8,18 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from anaxnet import graph, network, report
+from anaxnet import network, report
 from anaxnet.detectors import Architecture, build, resolve
 from anaxnet.detectors.coco import load_coco
+from anaxnet.graph import Rule
+from anaxnet.network import Normalize
 from anaxnet.regions import COLUMN, gather, in_original, pack, rows_only, unpack
 from harness import (
     Batch,
     DataError,
     Model,
     Prediction,
+    Samples,
     SettingError,
     Stage,
     Task,
@@ -218,10 +221,10 @@ class AnaXNet(RegionModel):
     """Graph convolutions between regions and attention over them (Eq. 1 to 5)."""
 
     graph: Literal["jaccard", "identity", "random"] = "jaccard"
-    jaccard: graph.Rule = "eq2"
+    jaccard: Rule = "eq2"
     tau: float = 0.5
     dims: tuple[int, ...] = (512, 1024)
-    normalize: network.Normalize = "sym"
+    normalize: Normalize = "sym"
     last_activation: Literal["relu", "none"] = "relu"
     combine: Literal["concat", "residual"] = "concat"
 

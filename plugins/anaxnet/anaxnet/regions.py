@@ -42,6 +42,26 @@ def unpack(rows: Tensor, size: int) -> Regions:
     )
 
 
+def gather(samples: Samples, index: Tensor) -> Tensor:
+    """Return the rows (B, R, 1030) that a detector left of the samples at `index` (B,)."""
+    return torch.from_numpy(samples.columns[COLUMN].gather(index.cpu().numpy()))
+
+
+def find_again(samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the boxes (N, R, 4) in original pixels, scores and presence (N, R) of samples."""
+    column = samples.columns[COLUMN]
+    few = torch.from_numpy(column.values[:, :, FEATURES:][column.rows]).double()
+    view = samples.view or View()
+    maps = view.to_original(samples.need("sizes"))
+    return in_original(few[..., :4] * view.size, maps), few[..., 4], few[..., 5] > 0.5
+
+
+def in_original(boxes: Tensor, to_original: Tensor) -> Tensor:
+    """Bring upright boxes (B, R, 4) of a view into original pixels by maps (B, 2, 3)."""
+    scale = torch.diagonal(to_original[:, :, :2], dim1=1, dim2=2)
+    return boxes * scale.repeat(1, 2)[:, None] + to_original[:, :, 2].repeat(1, 2)[:, None]
+
+
 def rows_only(samples: Samples) -> Samples:
     """Return samples whose images are blank, so that training on rows reads no image store."""
     blank = np.broadcast_to(np.zeros((1, 8, 8), dtype=np.uint8), (len(samples), 8, 8))

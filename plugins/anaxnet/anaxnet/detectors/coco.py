@@ -16,7 +16,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from harness.errors import DataError, HarnessError
+from anaxnet.detectors.interface import RegionDetector
+from harness import Task
+from harness.errors import DataError, HarnessError, SettingError
 from harness.files import write_atomically
 from harness.home import home
 
@@ -79,6 +81,23 @@ def convert(path: Path) -> Path:
     tensors = read_pickle(path)
     write_atomically(target, lambda temporary: save_file(tensors, temporary))
     return target
+
+
+def load_coco(detector: RegionDetector, backend: str, task: Task) -> None:
+    """Load COCO weights into a detector, but for the layers that name the classes.
+
+    Raises:
+        DataError: they do not lie here, or are not those of this detector.
+    """
+    name = NAMES[backend]
+    try:
+        task.load(detector.model, name, without=(PREDICTOR,))
+    except SettingError as error:
+        raise DataError(
+            f"the weights {name} are not in {home() / 'weights'}: get faster_rcnn_R_50_FPN_3x of "
+            "detectron2's model zoo (a .pkl) and run `python -m anaxnet.detectors.coco FILE`, or "
+            "train from scratch with weights=none"
+        ) from error
 
 
 def main() -> int:

@@ -55,6 +55,8 @@ class Proposals(NamedTuple):
 class RegionDetector(nn.Module, ABC):
     """Faster R-CNN for anatomical regions, of which an image has at most one each."""
 
+    model: nn.Module  # the backend's own
+
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
