@@ -2,8 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import astuple, dataclass
-from typing import ClassVar, Literal
+from dataclasses import astuple, dataclass, replace
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -65,17 +65,19 @@ class RegionModel(Model):
     }
 
     def __post_init__(self) -> None:
-        """Say which detector "auto" is, so that it stands in the run's identity.
+        """Check that the settings fit each other.
 
         Raises:
             SettingError: pretrained weights were asked for a depth that has none.
         """
-        if self.detector == "auto":
-            self.detector = resolve("auto")
         if self.weights == "coco" and self.depth != 50:
             raise SettingError(
                 f"COCO weights exist for depth=50, not for depth={self.depth}: add weights=none"
             )
+
+    def resolved(self) -> Self:
+        """Return the model with the detector that "auto" is here, detectron2 before torchvision."""
+        return replace(self, detector=resolve(self.detector))
 
     @property
     def view(self) -> View:

@@ -3,7 +3,7 @@ import torch
 from anaxnet.detectors import Architecture, build, resolve
 from anaxnet.detectors.interface import best_boxes, region_targets
 
-from harness.errors import PluginError
+from harness.errors import PluginError, SettingError
 
 TINY = Architecture(regions=3, size=64, depth=18, rois=16, proposals=16, confidence=0.05)
 
@@ -213,7 +213,7 @@ def test_auto_and_unknown_backends(monkeypatch):
         resolve("detectron2")
     monkeypatch.setattr("anaxnet.detectors.find_spec", lambda name: object())
     assert resolve("auto") == "detectron2"
-    with pytest.raises(PluginError, match="yolo"):
+    with pytest.raises(SettingError, match="yolo"):
         resolve("yolo")
 
 

@@ -1,30 +1,32 @@
 """Region detectors: one small interface, built on detectron2 or on torchvision."""
 
 from importlib.util import find_spec
+from typing import Literal
 
 from anaxnet.detectors.interface import Architecture, Detections, RegionDetector
-from harness.errors import PluginError
+from harness.errors import PluginError, SettingError
 
-__all__ = ["BACKENDS", "Architecture", "Detections", "RegionDetector", "build", "resolve"]
-
-BACKENDS = ("detectron2", "torchvision")
+__all__ = ["Architecture", "Detections", "RegionDetector", "build", "resolve"]
 
 
-def resolve(backend: str) -> str:
+def resolve(backend: str) -> Literal["detectron2", "torchvision"]:
     """Name the backend that "auto" stands for here: detectron2 where it can be imported.
 
-    Raises PluginError for a backend that does not exist or is not installed.
+    Raises:
+        SettingError: there is no such backend.
+        PluginError: it is not installed here.
     """
-    if backend == "auto":
-        return "detectron2" if find_spec("detectron2") else "torchvision"
-    if backend not in BACKENDS:
-        raise PluginError(f"no detector backend {backend!r}: choose {', '.join(BACKENDS)} or auto")
-    if find_spec(backend) is None:
+    here = find_spec("detectron2") is not None
+    if backend == "torchvision" or (backend == "auto" and not here):
+        return "torchvision"
+    if backend not in ("auto", "detectron2"):
+        raise SettingError(f"no detector {backend!r}: choose detectron2, torchvision or auto")
+    if not here:
         raise PluginError(
-            f"detector={backend} was asked for, but {backend} is not installed: see the plugin's "
+            "detector=detectron2 was asked for, but detectron2 is not installed: see the plugin's "
             "README, or take detector=torchvision"
         )
-    return backend
+    return "detectron2"
 
 
 def build(backend: str, architecture: Architecture) -> RegionDetector:
