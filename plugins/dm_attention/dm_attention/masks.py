@@ -69,7 +69,7 @@ class MeanActivation:
     def _keep_best(self, normal: Tensor, probabilities: Tensor) -> None:
         known = normal[:0] if self._best_maps is None else self._best_maps
         scores, candidates = torch.cat([self._best, probabilities]), torch.cat([known, normal])
-        order = scores.argsort(0, descending=True, stable=True)[: self.fewest]
+        order = scores.argsort(dim=0, descending=True, stable=True)[: self.fewest]
         self._best = scores.gather(0, order)
         places = order[:, :, None, None].expand(-1, -1, *candidates.shape[2:])
         self._best_maps = candidates.gather(0, places)

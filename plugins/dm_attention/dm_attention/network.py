@@ -53,13 +53,6 @@ def in_pixels(affine: Tensor, height: int, width: int) -> Tensor:
     return torch.cat([linear, shift[:, :, None]], 2)
 
 
-def compose(outer: Tensor, inner: Tensor) -> Tensor:
-    """Return the maps (B, 2, 3) that apply inner first and outer to its result."""
-    linear = outer[:, :, :2] @ inner[:, :, :2]
-    shift = outer[:, :, :2] @ inner[:, :, 2:] + outer[:, :, 2:]
-    return torch.cat([linear, shift], 2)
-
-
 def resample(images: Tensor, affine: Tensor) -> Tensor:
     """Read images (B, 1, H, W) at the places that affine (B, 2, 3) in [-1, 1] names, bilinearly.
 
@@ -173,21 +166,3 @@ class Classifier(nn.Module):
         network = copy.deepcopy(self)
         network.psi = psi.to(self.psi).clone()
         return network
-
-
-def label_counts(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Count the ones and the zeros of labels (B, C); NaN is neither."""
-    return (labels == 1).sum(), (labels == 0).sum()
-
-
-def weighted_bce(logits: Tensor, labels: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-    """Weigh ones and zeros by their rarity in the batch (Eq. 10), summed over (B, C), over B.
-
-    positives and negatives count the labels of the whole optimiser batch, of which logits may be
-    a part. A side without labels adds nothing.
-    """
-    total = positives + negatives
-    ones = -F.logsigmoid(logits).where(labels == 1, 0).sum()
-    zeros = -F.logsigmoid(-logits).where(labels == 0, 0).sum()
-    weighted = total / positives.clamp(min=1) * ones + total / negatives.clamp(min=1) * zeros
-    return weighted / len(logits)
