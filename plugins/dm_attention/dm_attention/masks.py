@@ -99,7 +99,7 @@ def uniform(masks: Tensor) -> Tensor:
     return masks.mean((1, 2), keepdim=True).expand_as(masks)
 
 
-def attention(masks: Tensor, masked: Tensor, kind: str = "class") -> Tensor:
+def attention_mask(masks: Tensor, masked: Tensor, kind: str = "class") -> Tensor:
     """Turn masks (C, p, p) into psi (C, p, p) of Eq. 4 for the classes of masked (C,).
 
     "class" leaves each class its own mask and the others 0; "shared_max" and "shared_mean" make

@@ -4,7 +4,7 @@ import torch
 from dm_attention.masks import (
     NEVER,
     MeanActivation,
-    attention,
+    attention_mask,
     mean_image,
     min_max,
     threshold,
@@ -116,8 +116,8 @@ def test_uniform_masks_keep_the_gain_and_lose_the_place():
 def test_attention_shares_masks_among_the_masked_classes():
     masks = torch.tensor([[[0.0, 1.0]], [[0.5, 0.5]], [[9.0, 9.0]]])
     masked = torch.tensor([True, True, False])
-    assert attention(masks, masked).tolist() == [[[0.0, 1.0]], [[0.5, 0.5]], [[0.0, 0.0]]]
-    assert attention(masks, masked, "shared_max").tolist() == [[[0.5, 1.0]]] * 3
-    assert attention(masks, masked, "shared_mean").tolist() == [[[0.25, 0.75]]] * 3
+    assert attention_mask(masks, masked).tolist() == [[[0.0, 1.0]], [[0.5, 0.5]], [[0.0, 0.0]]]
+    assert attention_mask(masks, masked, "shared_max").tolist() == [[[0.5, 1.0]]] * 3
+    assert attention_mask(masks, masked, "shared_mean").tolist() == [[[0.25, 0.75]]] * 3
     with pytest.raises(ValueError, match="not 'sum'"):
-        attention(masks, masked, "sum")
+        attention_mask(masks, masked, "sum")
