@@ -139,8 +139,9 @@ class AlignedResNet50(ResNet50):
     alignment_weights: str = "ResNet18_Weights.IMAGENET1K_V1"
     alignment_epochs: int = 5  # section 4.2
     alignment_batch_size: int = 16
+    alignment_optimizer: Literal["sgd", "adam"] = "sgd"
     alignment_lr: float = 1e-3
-    momentum: float = 0.9
+    momentum: float = 0.9  # of sgd
     clip_norm: float = 1.0
     euclidean: float = 1.0  # weights of Eq. 8 and 7 in Eq. 9
     perceptual: float = 1.0
@@ -183,14 +184,17 @@ class AlignedResNet50(ResNet50):
                 "perceptual": self.perceptual * losses["perceptual"],
             }
 
+        optimizer: torch.optim.Optimizer = torch.optim.Adam(aligner.parameters(), self.alignment_lr)
+        if self.alignment_optimizer == "sgd":
+            optimizer = torch.optim.SGD(
+                aligner.parameters(), self.alignment_lr, momentum=self.momentum
+            )
         return Stage(
             "alignment",
             network=aligner,
             loss=loss,
             data=task.train,
-            optimizer=torch.optim.SGD(
-                aligner.parameters(), self.alignment_lr, momentum=self.momentum
-            ),
+            optimizer=optimizer,
             epochs=self.alignment_epochs,
             batch_size=self.alignment_batch_size,
             clip_norm=self.clip_norm,
