@@ -184,22 +184,22 @@ class AlignedResNet50(ResNet50):
                 "perceptual": self.perceptual * losses["perceptual"],
             }
 
-        optimizer: torch.optim.Optimizer = torch.optim.Adam(aligner.parameters(), self.alignment_lr)
-        if self.alignment_optimizer == "sgd":
-            optimizer = torch.optim.SGD(
-                aligner.parameters(), self.alignment_lr, momentum=self.momentum
-            )
         return Stage(
             "alignment",
             network=aligner,
             loss=loss,
             data=task.train,
-            optimizer=optimizer,
+            optimizer=self._alignment_optimizer(aligner),
             epochs=self.alignment_epochs,
             batch_size=self.alignment_batch_size,
             clip_norm=self.clip_norm,
             key=(self.alignment_weights, self.euclidean, self.perceptual, self.cells),
         )
+
+    def _alignment_optimizer(self, aligner: Alignment) -> torch.optim.Optimizer:
+        if self.alignment_optimizer == "adam":
+            return torch.optim.Adam(aligner.parameters(), self.alignment_lr)
+        return torch.optim.SGD(aligner.parameters(), self.alignment_lr, momentum=self.momentum)
 
     def _look(self, batch: Batch) -> Batch:
         """Return the aligned batch, whose pixels go back to the original through the alignment."""
