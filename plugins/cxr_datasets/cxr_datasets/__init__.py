@@ -10,5 +10,6 @@ def harness_datasets() -> Mapping[str, str]:
     """Offer the datasets."""
     return {
         "nih": "cxr_datasets.nih:NIH",
+        "chexpert": "cxr_datasets.chexpert:CheXpert",
         "imagenome": "cxr_datasets.imagenome:ImaGenome",
     }

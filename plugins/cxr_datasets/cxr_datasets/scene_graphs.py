@@ -110,7 +110,7 @@ def parse_all(source: Source, images: Sequence[str], vocabulary: Vocabulary) -> 
 
     What is kept is named by names, sizes and times (or checksums) of the files.
     """
-    digest = hashlib.sha256(f"{_FORMAT} {vocabulary} {source.path.resolve()}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {vocabulary}".encode())
     for image in images:
         digest.update(f"{image} {source.stamp(image + SUFFIX)}\n".encode())
     kept = home() / "indices" / f"imagenome-{digest.hexdigest()[:16]}.npz"

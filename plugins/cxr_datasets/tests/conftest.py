@@ -14,7 +14,9 @@ def shared() -> Path:
     return root
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path_factory, monkeypatch):
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory):
     """Keep what tests index out of the user's HARNESS_HOME."""
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path_factory.mktemp("home")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
