@@ -13,3 +13,12 @@ def harness_models() -> Mapping[str, str]:
         "space-attention": "attention.model:SpaceAttention",
         "attention-gate": "attention.model:AttentionGate",
     }
+
+
+@hookimpl
+def harness_tables() -> Mapping[str, str]:
+    """Offer the paper's tables."""
+    return {
+        "attention-auc": "attention:tables/auc.toml",
+        "attention-localization": "attention:tables/localization.toml",
+    }

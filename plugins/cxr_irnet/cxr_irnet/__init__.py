@@ -9,3 +9,13 @@ from harness import hookimpl
 def harness_models() -> Mapping[str, str]:
     """Offer CXR-IRNet; its settings give the paper's other rows."""
     return {"cxr-irnet": "cxr_irnet.model:CXRIRNet"}
+
+
+@hookimpl
+def harness_tables() -> Mapping[str, str]:
+    """Offer the paper's tables."""
+    return {
+        "cxr-irnet-auc": "cxr_irnet:tables/auc.toml",
+        "cxr-irnet-iou": "cxr_irnet:tables/iou.toml",
+        "cxr-irnet-split": "cxr_irnet:tables/split.toml",
+    }
