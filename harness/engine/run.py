@@ -130,9 +130,7 @@ def _auxiliary(dataset: Dataset, order: Order, *, few: bool = False) -> Data:
 
 def run(order: Order, seeds: list[int], results: Path) -> list[dict[str, Any]]:
     """Run a method for each seed and return the records, which lie under ``results``."""
-    if ranks().first:
-        plan(order)
-    barrier()
+    plan(order)
     rows = job.used_rows(order.dataset, order.budget)
     data = job.make_data(
         order.dataset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
@@ -30,7 +31,7 @@ def conformance(*models: Model, expected: Mapping[str, str] | None = None) -> py
     parameters = []
     for number, model in enumerate(models):
         for check in (*CHECKS, *SLOW):
-            marks = [pytest.mark.slow] if check in SLOW else []
+            marks = [_slow()] if check in SLOW else []
             if check.__name__ in reasons:
                 marks.append(pytest.mark.xfail(reason=reasons[check.__name__], strict=True))
             name = f"{_named(model, number)}-{check.__name__}"
@@ -40,6 +41,13 @@ def conformance(*models: Model, expected: Mapping[str, str] | None = None) -> py
 
 def _bound(check: Callable[[Model], None], model: Model) -> Callable[[], None]:
     return partial(check, model)
+
+
+def _slow() -> pytest.MarkDecorator:
+    """Return the mark of long checks, whether or not the plugin's own tests know it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pytest.PytestUnknownMarkWarning)
+        return pytest.mark.slow
 
 
 def _named(model: Model, number: int) -> str:
