@@ -130,10 +130,7 @@ def test_public_labels_of_the_500_studies(root):
     (root / "groundtruth.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match=r"groundtruth.csv, line 2 .* no film view\*_frontal"):
         CheXpert(root, test="public")
-    for k, films in (
-        (0, ("view1_frontal", "view2_lateral")),
-        (1, ("view1_frontal", "view2_frontal")),
-    ):
+    for k, second in enumerate(("view2_lateral", "view2_frontal")):
         folder = root / "test" / f"patient6474{k}" / "study1"
         folder.mkdir(parents=True)
         for film in ("view1_frontal", second):
