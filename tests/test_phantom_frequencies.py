@@ -188,6 +188,28 @@ def test_phantoms_co_occur_as_in_nih(described):
     assert abs(none - (real[:, :14].sum(1) == 0).mean()) < 0.05
 
 
+def test_films_of_a_patient_resemble_each_other(described):
+    findings, _, patients = described
+    again = patients[1:] == patients[:-1]
+    first, second = findings[:-1][again], findings[1:][again]
+    for name in ("Mass", "Pneumothorax", "Effusion", "Nodule"):
+        index = FINDINGS.index(name)
+        repeated = second[first[:, index] == 1, index].mean()
+        assert repeated > 2 * findings[:, index].mean(), name
+    np.testing.assert_array_equal(first[:, 15], second[:, 15])  # sex
+
+
+def test_age_and_view_go_with_findings_as_in_nih(described):
+    findings, ages, _ = described
+    ap = findings[:, 14] == 1
+    for name, older in (("Fibrosis", 3), ("Atelectasis", 1)):
+        ill = findings[:, FINDINGS.index(name)] == 1
+        assert ages[ill].mean() > ages[~ill].mean() + older
+    for name in ("Edema", "Consolidation", "Infiltration"):
+        index = FINDINGS.index(name)
+        assert findings[ap, index].mean() > 1.5 * findings[~ap, index].mean()
+
+
 def test_enrich_raises_rare_findings_to_the_commonest():
     np.testing.assert_allclose(frequencies.prevalences(0), frequencies.PREVALENCE[:14])
     np.testing.assert_allclose(frequencies.prevalences(1), 0.17743)

@@ -18,7 +18,7 @@ CONTRAST: Final = {
     "Effusion": 0.32,
     "Infiltration": 0.070,
     "Mass": 0.20,
-    "Nodule": 0.23,
+    "Nodule": 0.26,
     "Pneumonia": 0.12,
     "Pneumothorax": 0.10,
     "Consolidation": 0.20,

@@ -49,9 +49,8 @@ def render(scene: Scene) -> Bytes:
     inside = enlarge(hila(scene) - air(scene, deep), size)
     inside += bone_in_lung
     inside += vessels(scene, own)
-    inside = cv2.scaleAdd(cut(generator, "clumps", size, size, size), 0.010, inside)
-    inside *= aerated
-    density += inside
+    inside += 0.010 * cut(generator, "clumps", size, size, size)
+    density += inside * aerated
     paint_lesions(scene, density, aerated, generator)
     paint_distractors(scene, density)
     return develop(scene, density, generator)
@@ -134,11 +133,11 @@ def bones(scene: Scene, own: Floats) -> tuple[Floats, Floats]:
     cage = cv2.add(layer(behind, 110), layer(front, 60))
     smooth, mean = soften(cage, size / 300), cv2.blur(cage, (int(size / 36) | 1,) * 2)
     rib = cv2.addWeighted(smooth, 1.35, mean, -0.75, 0, dtype=cv2.CV_32F)  # bright margins
-    rest = layer(skeleton.vertebrae(), 40)
+    solid = layer(skeleton.vertebrae(), 40)
     for pair in skeleton.shoulders(chest, own):
-        fill(rest, scene.pixels(pair), 50)
-    rest = cv2.add(rest, layer(skeleton.clavicles(chest, own), 70))
-    rest = soften(rest, size / 230).astype(np.float32)
+        fill(solid, scene.pixels(pair), 50)
+    collar = layer(skeleton.clavicles(chest, own), 70)
+    rest = soften(cv2.add(solid, collar), size / 230).astype(np.float32)
     per_rib, per_rest = 0.060 / 110, 0.085 / 70
     return (
         cv2.addWeighted(rib, 0.22 * per_rib, rest, 0.55 * per_rest, 0),

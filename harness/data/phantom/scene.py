@@ -66,11 +66,14 @@ def organ_masks(size: int, chest: Anatomy, pose: Floats) -> Bytes:
 
 
 def support_of(lesion: Lesion, masks: Bytes, pose: Floats) -> Bytes:
-    """Return the pixels (S, S) of a lesion: its outline within the lung, or outside the organs."""
+    """Return the pixels (S, S) of a lesion: its outline within the lung, or outside the organs.
+
+    A lesion of which that would leave nothing keeps its whole outline.
+    """
     size = masks.shape[-1]
     support = fill(np.zeros((size, size), np.uint8), [apply_affine(pose, lesion.outline * size)])
-    if lesion.side == OUTSIDE:
-        support[masks.any(axis=0)] = 0
-    elif lesion.side < MIDDLE:
-        support &= masks[1 - lesion.side]
-    return support
+    if lesion.side == MIDDLE:
+        return support
+    allowed = ~masks.any(axis=0) if lesion.side == OUTSIDE else masks[1 - lesion.side]
+    clipped: Bytes = support & allowed.view(np.uint8)
+    return clipped if clipped.any() else support

@@ -30,7 +30,7 @@ def texture(kind: str, size: int) -> Floats:
     """Return a texture (1.5 size, 1.5 size) float32 for films of `size` pixels.
 
     grain: white noise. clumps: its slightly blurred form. patches: islands from 0
-    to 1. net: thin lines (1) around cells (0).
+    to 1. net: thin lines (1) around cells (0), as of a honeycomb.
     """
     generator = Generator(Philox(key=KINDS.index(kind)))
     wide = size + size // 2
@@ -41,9 +41,18 @@ def texture(kind: str, size: int) -> Floats:
     if kind == "patches":
         field = noise(generator, wide, 30) + 0.6 * noise(generator, wide, 62)
         return np.asarray(expit(2.5 * field), np.float32)
-    field = np.exp(-((noise(generator, wide, 105) / 0.33) ** 2))
-    field *= (0.75 + 0.3 * noise(generator, wide, 25)).clip(0, 1.3)
-    return np.asarray(field, np.float32)
+    return honeycomb(generator, wide, size / 34)
+
+
+def honeycomb(generator: Generator, size: int, cell: float) -> Floats:
+    """Return the borders (size, size) float32 of random cells about `cell` pixels wide."""
+    points = generator.integers(0, size, (round((size / cell) ** 2), 2))
+    away = np.ones((size, size), np.uint8)
+    away[points[:, 0], points[:, 1]] = 0
+    _, nearest = cv2.distanceTransformWithLabels(away, cv2.DIST_L2, cv2.DIST_MASK_5)
+    border = (nearest != np.roll(nearest, 1, 0)) | (nearest != np.roll(nearest, 1, 1))
+    lines = soften(border.astype(np.float32), max(cell / 9, 0.4))
+    return np.asarray((1.4 * lines / lines.max()).clip(0, 1), np.float32)
 
 
 def cut(generator: Generator, kind: str, size: int, height: int, width: int) -> Floats:

@@ -1,6 +1,7 @@
 """From densities to gray values: exposure, tone curve, sharpness and noise of a style."""
 
 from functools import cache
+from typing import Final
 
 import cv2
 import numpy as np
@@ -40,17 +41,30 @@ def film(density: Floats, draws: Floats, generator: np.random.Generator) -> Byte
     return scaled(density, 0.78 + 0.04 * draws[0], grain, 0.012, 0.14 + 0.025 * draws[1])
 
 
+LEVELS: Final = 200
+"""Steps of the linear scale between 0 and 1 before the film's characteristic curve."""
+
+FOOT: Final = 0.12
+"""Values below this are bent towards black; the linear scale begins as far below 0."""
+
+SHOULDER: Final = 0.75
+"""Values above this are bent towards white."""
+
+
 def scaled(first: Floats, a: float, second: Floats, b: float, offset: float) -> Bytes:
-    """Return a * first + b * second + offset as uint8 through the film's shoulder."""
-    linear = cv2.addWeighted(first, a * 200, second, b * 200, offset * 200, dtype=cv2.CV_8U)
-    return np.asarray(cv2.LUT(linear, shoulder()), np.uint8)
+    """Return a * first + b * second + offset as uint8 through the characteristic curve."""
+    base = (offset + FOOT) * LEVELS
+    linear = cv2.addWeighted(first, a * LEVELS, second, b * LEVELS, base, dtype=cv2.CV_8U)
+    return np.asarray(cv2.LUT(linear, characteristic()), np.uint8)
 
 
 @cache
-def shoulder() -> Bytes:
-    """Return the curve from 0..1.275 in steps of 1/200 to gray values: its upper end is bent."""
-    value = np.arange(256) / 200
-    bent = np.where(value > 0.75, 0.75 + 0.25 * np.tanh((value - 0.75) / 0.25), value)
+def characteristic() -> Bytes:
+    """Return the gray value (256,) of each step of the linear scale: both its ends are bent."""
+    value = np.arange(256) / LEVELS - FOOT
+    white = 1 - SHOULDER
+    bent = np.where(value > SHOULDER, SHOULDER + white * np.tanh((value - SHOULDER) / white), value)
+    bent = np.where(value < FOOT, FOOT * np.exp(value / FOOT - 1), bent)
     return np.asarray(np.rint(bent * 255), np.uint8)
 
 
