@@ -41,14 +41,12 @@ def phantom(
     """Draw phantoms and write them in a dataset's own on-disk layout."""
     from harness import settings as words
     from harness.data.phantom import PhantomSettings
-    from harness.errors import DataError
     from harness.plugins import registry
 
-    kind = registry().resolve("datasets", dataset)
-    if not hasattr(kind, "write_phantom"):
-        raise DataError(f"the dataset {dataset!r} has no layout to write phantoms in")
-    made, _ = words.build(PhantomSettings, "the phantom", words.pairs(settings or []), {})
-    kind.write_phantom(out, made, images)
+    given = words.pairs(settings or [])
+    made, _ = words.build(PhantomSettings, "the phantom", given, {})
+    switches = {name: getattr(made, name) for name in given}
+    registry().resolve("datasets", dataset).write_phantoms(out, images, switches)
     print(out)
 
 
