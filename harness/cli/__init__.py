@@ -10,6 +10,7 @@ from harness.cli import (
     data,
     doctor,
     exchange,
+    explain,
     list_,
     ls,
     run,
@@ -27,7 +28,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (run, table, list_, ls, score, data, exchange, compare, audit, weights, doctor):
+for verb in (
+    run,
+    table,
+    list_,
+    ls,
+    score,
+    data,
+    exchange,
+    compare,
+    explain,
+    audit,
+    weights,
+    doctor,
+):
     verb.register(app)
 
 INTERRUPTED = 75  # the exit code that schedulers read as "try again"
