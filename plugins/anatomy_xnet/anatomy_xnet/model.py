@@ -60,6 +60,18 @@ SEGMENTATION = (  # the settings that the segmentation stage and its loss read
 )
 
 
+@dataclass(frozen=True)
+class LinearFall:
+    """The learning rate's factor: 1 up to an epoch, then linearly down to 0 at the last one."""
+
+    start: int
+    end: int
+
+    def __call__(self, epoch: int) -> float:
+        """Return the factor of an epoch, counted from 0."""
+        return 1 - max(0, epoch - self.start) / max(1, self.end - self.start)
+
+
 @dataclass
 class AnatomyXNet(Model):
     """Anatomy X-Net; the defaults are the paper's, by the readings that the README gives."""
@@ -176,7 +188,7 @@ class AnatomyXNet(Model):
             labelled = labelled.take(picked.astype(np.int64))
         semi = self.segmentation == "semi-supervised"
         adam = Adam(training.parameters(), lr=self.segmentation_rate, betas=(0.5, 0.999))
-        fall = max(1, self.segmentation_epochs - self.segmentation_decay)
+        fall = LinearFall(self.segmentation_decay, self.segmentation_epochs)
         return Stage(
             name="segmentation",
             network=training,
@@ -186,7 +198,7 @@ class AnatomyXNet(Model):
             epochs=self.segmentation_epochs,
             batch_size=self.segmentation_batch,
             augment=lambda batch, draws: random_crop(batch, draws, self.segmentation_crop),
-            scheduler=LambdaLR(adam, lambda e: 1 - max(0, e - self.segmentation_decay) / fall),
+            scheduler=LambdaLR(adam, fall),
             key=tuple((name, getattr(self, name)) for name in SEGMENTATION),
         )
 
