@@ -96,7 +96,7 @@ def batch_of(stage):
     ids=lambda options: ",".join(f"{k}={v}" for k, v in options.items()) or "paper",
 )
 def test_every_option_trains_and_predicts(options):
-    model, stages, task = run(AnatomyXNet(**SMALL, **options))
+    model, stages, _ = run(AnatomyXNet(**SMALL, **options))
     names = [stage.name for stage in stages]
     assert names == ["classification"] if not model.level else ["segmentation", "classification"]
     for stage in stages:
