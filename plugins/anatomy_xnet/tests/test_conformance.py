@@ -11,6 +11,7 @@ small = partial(
     mask_size=14,
     batch_size=8,
     accumulate=1,
+    learning_rate=1e-3,
     reduction=8.0,
     weights="none",
     segmentation_crop=32,
