@@ -50,7 +50,6 @@ SEGMENTATION = (  # the settings that the segmentation stage and its loss read
     "labelled_images",
     "segmentation_epochs",
     "segmentation_decay",
-    "segmentation_crop",
     "segmentation_width",
     "segmentation_blocks",
     "segmentation_dropout",
@@ -104,7 +103,6 @@ class AnatomyXNet(Model):
     segmentation_decay: int = 100  # epoch from which the rate falls linearly to 0
     segmentation_batch: int = 5
     segmentation_rate: float = 2e-4
-    segmentation_crop: int = 176  # of 256, as 200 of 286
     segmentation_width: int = 64
     segmentation_blocks: int = 9
     segmentation_dropout: float = 0.5
@@ -125,7 +123,6 @@ class AnatomyXNet(Model):
         "segmentation_epochs": 2,
         "segmentation_decay": 1,
         "segmentation_rate": 2e-3,
-        "segmentation_crop": 64,
         "segmentation_width": 8,
         "segmentation_blocks": 3,
     }
@@ -134,12 +131,10 @@ class AnatomyXNet(Model):
         """Refuse what no network can be built from."""
         if self.level not in (0, 1, 2, 3):
             raise SettingError(f"level is 0, 1, 2 or 3, not {self.level}")
-        for name in ("size", "segmentation_crop"):
-            if getattr(self, name) % 16:
-                raise SettingError(f"{name} is a multiple of 16, not {getattr(self, name)}")
-        for name in ("crop", "segmentation_crop"):
-            if getattr(self, name) > self.size:
-                raise SettingError(f"{name} {getattr(self, name)} is larger than size {self.size}")
+        if self.size % 16:
+            raise SettingError(f"size is a multiple of 16, not {self.size}")
+        if self.crop > self.size:
+            raise SettingError(f"crop {self.crop} is larger than size {self.size}")
 
     @property
     def view(self) -> View:
@@ -197,7 +192,6 @@ class AnatomyXNet(Model):
             optimizer=adam,
             epochs=self.segmentation_epochs,
             batch_size=self.segmentation_batch,
-            augment=lambda batch, draws: random_crop(batch, draws, self.segmentation_crop),
             scheduler=LambdaLR(adam, fall),
             key=tuple((name, getattr(self, name)) for name in SEGMENTATION),
         )

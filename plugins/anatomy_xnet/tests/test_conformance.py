@@ -14,7 +14,6 @@ small = partial(
     learning_rate=1e-3,
     reduction=8.0,
     weights="none",
-    segmentation_crop=32,
     segmentation_width=4,
     segmentation_blocks=1,
 )

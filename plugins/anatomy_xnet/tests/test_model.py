@@ -16,7 +16,6 @@ SMALL = {
     "mask_size": 14,
     "weights": "none",
     "reduction": 8.0,
-    "segmentation_crop": 32,
     "segmentation_width": 4,
     "segmentation_blocks": 1,
 }
