@@ -220,7 +220,7 @@ class AnatomyXNet(Model):
 
     def _classification_loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         assert batch.labels is not None
-        reading = network(batch.images, self._organs(batch))
+        reading = network(batch.images, self.masks_of(batch))
         losses = {"bce": masked_bce(reading.logits, self.vector.targets(batch.labels))}  # Eq. 19
         if reading.attention:
             diseased = self.vector.diseased_organs(batch.labels)
@@ -250,7 +250,8 @@ class AnatomyXNet(Model):
         """Return the masks that the classifier is given (B, 2, S, S), uint8."""
         return self.shuffle(batch) if self.masks == "shuffled" else self.segment(batch)
 
-    def _organs(self, batch: Batch) -> Tensor | None:
+    def masks_of(self, batch: Batch) -> Tensor | None:
+        """Return the masks of a batch as the network takes them (B, 2, H, W), None without any."""
         organs = batch.spatial.get(ANATOMY)
         if organs is None:
             return None
@@ -278,7 +279,7 @@ class AnatomyXNet(Model):
         if anatomy is not None:
             batch = replace(batch, spatial={**batch.spatial, ANATOMY: anatomy})
         crops = ten_crop(batch, self.crop) if ten else [center_crop(batch, self.crop)]
-        logits = [self.network(crop.images, self._organs(crop)).logits for crop in crops]
+        logits = [self.network(crop.images, self.masks_of(crop)).logits for crop in crops]
         probabilities = torch.stack([logit.float().sigmoid() for logit in logits]).mean(0)
         return Prediction(scores=self.vector.scores(probabilities))
 

@@ -1,9 +1,11 @@
+import io
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from anatomy_xnet.figures import picture
 from anatomy_xnet.model import ANATOMY, AnatomyXNet, LinearFall, segmentation_loss
 
 from harness import Batch, LabelSpace, Samples, SettingError, Stage, Task, View
@@ -219,8 +221,27 @@ def test_hard_masks_are_zero_or_one():
     model = AnatomyXNet(**SMALL, masks="hard")
     batch = samples().batch(np.arange(6)).floats()
     organs = torch.rand(6, 2, 48, 48)
-    found = model._organs(replace(batch, spatial={ANATOMY: organs}))
+    found = model.masks_of(replace(batch, spatial={ANATOMY: organs}))
     assert torch.equal(found, (organs >= 0.5).float())
+
+
+def test_a_picture_shows_every_step_of_an_image():
+    model, _, _ = run(AnatomyXNet(**SMALL))
+    model.network.train()
+    batch = samples().batch(np.arange(6)).floats()
+    found = picture(model, replace(batch, spatial={}), CLASSES)
+    assert model.network.training
+    assert [len(axis.images) for axis in found.axes] == [1, 1, 2, 2, 2, 0]
+    written = found.axes[5].texts
+    assert len(written) == 3
+    colours = {text.get_text().split()[0]: text.get_color() for text in written}
+    expected = ["tab:red" if label == 1 else "black" for label in batch.labels[0].tolist()]
+    assert [colours[name] for name in CLASSES] == expected
+    buffer = io.BytesIO()
+    found.savefig(buffer, format="png")
+    assert buffer.getvalue().startswith(b"\x89PNG")
+    with pytest.raises(SettingError, match="no anatomy aware attention"):
+        picture(AnatomyXNet(level=0), batch, CLASSES)
 
 
 def test_learning_rate_falls_linearly_from_its_epoch():
