@@ -20,13 +20,17 @@ TINY = {
 }
 
 
+@conformance(AnaXNet(detector="torchvision", **TINY), GlobalView(weights="none", size=64))
+def test_conformance(check):
+    check()
+
+
+@pytest.mark.slow
 @conformance(
-    AnaXNet(detector="torchvision", **TINY),
     FasterRCNN(detector="torchvision", **TINY),
     CheXGCN(detector="torchvision", embedding="learned", **TINY),
-    GlobalView(weights="none", size=64),
 )
-def test_conformance(check):
+def test_conformance_of_the_other_heads(check):
     check()
 
 
