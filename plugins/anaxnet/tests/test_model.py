@@ -1,8 +1,11 @@
 import dataclasses
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from anaxnet.detectors import Architecture, build
 from anaxnet.detectors.coco import NAMES
 from anaxnet.graph import edges
 from anaxnet.model import AnaXNet, CheXGCN, FasterRCNN
@@ -15,6 +18,7 @@ from harness.engine.maps import column_specs
 from harness.engine.rehearsal import rehearse
 from harness.engine.replay import load_model, save_model
 from harness.errors import DataError, HarnessError, SettingError
+from harness.home import home
 from harness.metrics.evaluated import Evaluated
 from harness.testing import stand
 
@@ -116,7 +120,7 @@ def test_a_region_without_any_box_is_named_and_its_quality_undefined(capsys):
     quality = stored(task, "detection")
     assert quality["training_boxes"][3] == 0
     assert quality["iou"][3].isnan()
-    assert quality["count"][3] == 0
+    assert quality["boxes"][3] == 0
     assert quality["iou"][0].isfinite()
 
 
@@ -196,10 +200,40 @@ def test_a_rehearsal_with_coco_weights_fetches_nothing(backend, monkeypatch):
     assert said.arrays["region_scores"].shape == (8, 18, 9)
 
 
-def test_missing_detectron2_weights_say_where_they_come_from(detectron2):
+def test_detectron2_weights_that_cannot_be_downloaded_say_what_to_do(detectron2, monkeypatch):
+    def unreachable(url, path):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", unreachable)
     model = AnaXNet(detector="detectron2", size=64)
-    with pytest.raises(DataError, match=rf"{NAMES['detectron2']} are not in .*model zoo"):
+    with pytest.raises(DataError, match=r"cannot be downloaded \(no network\).*model_final"):
         train(model)
+    assert not list((home() / "weights").glob("*.pkl"))
+
+
+def test_detectron2_weights_are_fetched_converted_and_loaded(detectron2, monkeypatch):
+    torch.manual_seed(1)
+    zoo = build("detectron2", Architecture(regions=80, size=64, norm="frozen")).model.state_dict()
+    content = {"model": {n: t.numpy() for n, t in zoo.items()}, "__author__": "zoo"}
+
+    def download(url, path):
+        Path(path).write_bytes(pickle.dumps(content))
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", download)
+    model = AnaXNet(detector="detectron2", size=64, rois=8, proposals=16)
+    parts = stand.splits(model.view)
+    task = LiveTask(model, parts["train"], parts["validation"], {}, stand.COMPUTE, BUDGET, 0)
+    next(model.stages(task))
+    ours = model.region_detector.model.state_dict()
+    assert torch.equal(ours["roi_heads.box_head.fc2.weight"], zoo["roi_heads.box_head.fc2.weight"])
+    assert NAMES["detectron2"] in task.learnt.weights
+    (home() / "weights" / f"{NAMES['detectron2']}.safetensors").unlink()
+
+
+def test_another_threshold_costs_no_detector_training():
+    first, second = (train(FasterRCNN(**TINY | {"confidence": c}))[1] for c in (0.01, 0.02))
+    assert digests(first)["stage", "detector"] == digests(second)["stage", "detector"]
+    assert digests(first)["map", COLUMN] != digests(second)["map", COLUMN]
 
 
 def test_detection_metric_by_hand():
