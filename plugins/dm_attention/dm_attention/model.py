@@ -142,7 +142,7 @@ class AlignedResNet50(ResNet50):
     alignment_optimizer: Literal["sgd", "adam"] = "sgd"
     alignment_lr: float = 1e-3
     momentum: float = 0.9  # of sgd
-    clip_norm: float = 1.0
+    clip_norm: float = 0.3
     euclidean: float = 1.0  # weights of Eq. 8 and 7 in Eq. 9
     perceptual: float = 1.0
     cells: int = 32  # of G(.) in Eq. 6, a side: 16 pixels each at 512
