@@ -11,12 +11,12 @@ from matplotlib.patches import Rectangle
 Array = npt.NDArray[np.floating]
 
 
-def _panels(rows: int, columns: int) -> tuple[Figure, npt.NDArray[np.object_]]:
+def _panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(2 * columns, 2 * rows), layout="compressed")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for panel in axes.flat:
+    panels: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for panel in panels:
         panel.set_axis_off()
-    return figure, axes
+    return figure, panels
 
 
 def _radiograph(panel: Axes, image: Array) -> None:
@@ -31,20 +31,19 @@ def _overlay(panel: Axes, heat: Array, image: Array) -> None:
 
 def alignment_figure(original: Array, aligned: Array) -> Figure:
     """Show images (N, H, W) in [0, 1] above the same images aligned (Fig. 4)."""
-    figure, axes = _panels(2, len(original))
-    for row, images in zip(axes, (original, aligned), strict=True):
-        for panel, image in zip(row, images, strict=True):
-            _radiograph(panel, image)
+    figure, panels = _panels(2, len(original))
+    for panel, image in zip(panels, (*original, *aligned), strict=True):
+        _radiograph(panel, image)
     return figure
 
 
 def masks_figure(anchor: Array, masks: Array, classes: Sequence[str]) -> Figure:
     """Show the anchor (H, W) and masks (C, p, p) over it, four to a row (Fig. 3 and 7)."""
-    figure, axes = _panels(-(-(len(masks) + 1) // 4), 4)
-    for panel, name in zip(axes.flat, ("anchor", *classes), strict=False):
+    figure, panels = _panels(-(-(len(masks) + 1) // 4), 4)
+    for panel, name in zip(panels, ("anchor", *classes), strict=False):
         _radiograph(panel, anchor)
         panel.set_title(name, fontsize="small")
-    for panel, mask in zip(axes.flat[1:], masks, strict=False):
+    for panel, mask in zip(panels[1:], masks, strict=False):
         _overlay(panel, mask, anchor)
     return figure
 
@@ -56,13 +55,13 @@ def boxes_figure(
 
     Boxes (N, 4) are x1, y1, x2, y2 in pixels of the images; NaN where none was predicted.
     """
-    figure, axes = _panels(1, len(images))
-    for panel, image, heat, title in zip(axes[0], images, heats, titles, strict=True):
+    figure, panels = _panels(1, len(images))
+    for panel, image, heat, title in zip(panels, images, heats, titles, strict=True):
         _radiograph(panel, image)
         _overlay(panel, heat, image)
         panel.set_title(title, fontsize="small")
     for boxes, colour in ((truths, "red"), (predictions, "black")):
-        for panel, (x1, y1, x2, y2) in zip(axes[0], boxes, strict=True):
+        for panel, (x1, y1, x2, y2) in zip(panels, boxes, strict=True):
             if not np.isnan(x1):
                 panel.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=colour, lw=2))
     return figure

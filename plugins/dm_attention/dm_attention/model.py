@@ -265,7 +265,7 @@ class Masked(AlignedResNet50):
                 labels = torch.from_numpy(seen.columns["labels"].gather(rows))
                 probabilities = probabilities.where(labels == 1, NEVER)
             side = round(maps.shape[2] ** 0.5)
-            mean.update(maps.unflatten(2, (side, side)), probabilities)
+            mean.update(maps.reshape(*maps.shape[:2], side, side), probabilities)
         return {"mean": mean.mean(), "images": mean.counts}
 
 

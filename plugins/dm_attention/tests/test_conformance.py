@@ -3,15 +3,15 @@ from dm_attention.model import DMAttention, DMPrior, ResNet50
 
 from harness.testing import conformance
 
-CLASSIFIER = {"size": 64, "weights": "none", "epochs": 1, "batch_size": 8}
-ALIGNED = {**CLASSIFIER, "alignment_weights": "none", "alignment_epochs": 1}
+CLASSIFIER = {"size": 64, "weights": "none", "epochs": 50, "batch_size": 8, "lr": 3e-3}
+ALIGNED = {**CLASSIFIER, "alignment_weights": "none", "alignment_epochs": 5}
 
 
 @pytest.mark.usefixtures("slim_networks")
 @conformance(
     ResNet50(**CLASSIFIER, augment="affine"),
-    DMAttention(**ALIGNED, retrain_epochs=1, require_label=True),
-    DMAttention(**ALIGNED, retrain_epochs=1, masks="pseudo", alignment_optimizer="adam"),
+    DMAttention(**ALIGNED, retrain_epochs=10, require_label=True),
+    DMAttention(**ALIGNED, retrain_epochs=10, masks="pseudo", alignment_optimizer="adam"),
 )
 def test_conformance(check):
     check()
