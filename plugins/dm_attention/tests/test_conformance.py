@@ -1,5 +1,6 @@
 import pytest
-from dm_attention.model import DMAttention, DMPrior, ResNet50
+from dm_attention.aligned import ResNet50
+from dm_attention.model import DMAttention, DMPrior
 
 from harness.testing import conformance
 

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from dm_attention.aligned import AlignedResNet50, ResNet50, normal_anchor
 from dm_attention.masks import DISEASES, NEVER, min_max
-from dm_attention.model import AlignedResNet50, DMAttention, DMPrior, ResNet50, normal_anchor
+from dm_attention.model import DMAttention, DMPrior
 from dm_attention.network import Alignment
 
 from harness import Batch, DataError, LabelSpace, Samples, SettingError, View
