@@ -23,7 +23,7 @@ def harness_metrics() -> Mapping[str, str]:
     return {
         "auroc": "harness.metrics.report:auroc_report",
         "region_auroc": "harness.metrics.report:region_report",
-        "localization": "harness.metrics.report:localization_report",
+        "localization": "harness.metrics.boxes_report:localization_report",
         "segmentation": "harness.metrics.report:segmentation_report",
         "calibration": "harness.metrics.report:calibration_report",
     }

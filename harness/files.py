@@ -6,10 +6,13 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from harness.errors import HarnessError
 
@@ -37,6 +40,16 @@ def write_json(path: Path, value: object) -> None:
     """Write strict JSON (no NaN) atomically, indented, with sorted keys as given."""
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
     write_atomically(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write named arrays, compressed, atomically."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+
+    write_atomically(path, write)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401

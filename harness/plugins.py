@@ -138,3 +138,8 @@ def _without_doubles(plugins: list[Plugin], problems: list[str]) -> list[Plugin]
         }
         kept.append(Plugin(plugin.name, plugin.version, plugin.origin, offers))
     return kept
+
+
+def tables() -> dict[str, str]:
+    """Return the tables that plugins offer, by name, as references."""
+    return registry().offered("tables")

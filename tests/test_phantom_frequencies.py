@@ -10,16 +10,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy.stats import norm, rankdata
 
-from harness.data.phantom.names import FINDINGS
+from harness.data.phantom import FINDINGS, PhantomSettings, frequencies
+from harness.data.phantom.cohort import film_at
 
 AGE_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 
 
 def table_path():
     shared = os.environ.get("CXR_SHARED") or Path(__file__).resolve().parents[1].parent / "shared"
-    return Path(shared) / "nih/Data_Entry_2017_v2020.csv.gz"
+    return Path(shared) / "data/nih/Data_Entry_2017_v2020.csv.gz"
 
 
 def read_table(path):
@@ -110,6 +112,109 @@ def estimate(path):
     between = total.copy()
     between[:15, :15] -= own
     return p, total, between, np.quantile(age, AGE_QUANTILES)
+
+
+@pytest.fixture(scope="module")
+def estimated():
+    path = table_path()
+    if not path.exists():
+        pytest.skip(
+            f"NIH's real table is not at {path}; set CXR_SHARED to the folder that holds data/nih/"
+        )
+    return estimate(path)
+
+
+@pytest.fixture(scope="module")
+def described():
+    """True findings (N, 16: with AP and male), ages and patients of 8,000 phantoms."""
+    settings = PhantomSettings(size=64)
+    films = [film_at(settings, index) for index in range(8000)]
+    columns = [[*film.findings, film.view == "AP", film.sex == "M"] for film in films]
+    return (
+        np.array(columns, dtype=float),
+        np.array([film.age for film in films]),
+        np.array([film.patient for film in films]),
+    )
+
+
+def test_tetrachoric_inverts_the_bivariate_normal():
+    p = np.array([0.1, 0.4])
+    h = norm.isf(p)
+    joint = both_above(h[:, None], h[None, :], np.array([[0.0, 0.6], [0.6, -0.3]]))
+    np.testing.assert_allclose(tetrachoric(p, joint), [[0.0, 0.6], [0.6, -0.3]], atol=1e-8)
+    # Independent: P(X > h, Y > k) is the product.
+    np.testing.assert_allclose(joint[0, 0], 0.01, atol=1e-12)
+
+
+def test_constants_are_those_of_the_real_table(estimated):
+    p, total, between, ages = estimated
+    np.testing.assert_allclose(frequencies.PREVALENCE, p, atol=6e-6)
+    np.testing.assert_allclose(frequencies.TOTAL, total, atol=0.0051)
+    np.testing.assert_allclose(frequencies.BETWEEN, between, atol=0.0051)
+    np.testing.assert_allclose(frequencies.AGES, ages)
+
+
+def test_square_roots_give_the_covariances_back():
+    shared, own = frequencies.PATIENT_ROOT, frequencies.FILM_ROOT
+    np.testing.assert_allclose(shared @ shared, frequencies.BETWEEN, atol=0.02)
+    np.testing.assert_allclose(own @ own + shared @ shared, frequencies.TOTAL, atol=0.02)
+
+
+def test_phantoms_are_as_frequent_as_nih(described):
+    findings, ages, patients = described
+    p = np.array(frequencies.PREVALENCE)
+    # Films of a patient are alike: count a quarter of them as independent.
+    error = np.sqrt(p * (1 - p) / (len(findings) / 4))
+    assert (np.abs(findings.mean(0) - p) < 4 * error).all()
+    assert abs(np.median(ages) - 49) < 3
+    films = np.unique(patients, return_counts=True)[1]
+    assert abs(films.mean() - 3.64) < 0.35
+    assert 0.45 < (films == 1).mean() < 0.65  # 57 % in NIH
+
+
+def test_phantoms_co_occur_as_in_nih(described):
+    findings, _, _ = described
+    path = table_path()
+    if not path.exists():
+        pytest.skip(
+            f"NIH's real table is not at {path}; set CXR_SHARED to the folder that holds data/nih/"
+        )
+    _, real, _ = read_table(path)
+    together = findings.T @ findings / len(findings)
+    expected = real.T @ real / len(real)
+    error = np.sqrt(expected / (len(findings) / 4)) + 0.002
+    assert (np.abs(together - expected) < 4 * error)[~np.eye(16, dtype=bool)].all()
+    none = (findings[:, :14].sum(1) == 0).mean()
+    assert abs(none - (real[:, :14].sum(1) == 0).mean()) < 0.05
+
+
+def test_films_of_a_patient_resemble_each_other(described):
+    findings, _, patients = described
+    again = patients[1:] == patients[:-1]
+    first, second = findings[:-1][again], findings[1:][again]
+    for name in ("Mass", "Pneumothorax", "Effusion", "Nodule"):
+        index = FINDINGS.index(name)
+        repeated = second[first[:, index] == 1, index].mean()
+        assert repeated > 2 * findings[:, index].mean(), name
+    np.testing.assert_array_equal(first[:, 15], second[:, 15])  # sex
+
+
+def test_age_and_view_go_with_findings_as_in_nih(described):
+    findings, ages, _ = described
+    ap = findings[:, 14] == 1
+    for name, older in (("Fibrosis", 3), ("Atelectasis", 1)):
+        ill = findings[:, FINDINGS.index(name)] == 1
+        assert ages[ill].mean() > ages[~ill].mean() + older
+    for name in ("Edema", "Consolidation", "Infiltration"):
+        index = FINDINGS.index(name)
+        assert findings[ap, index].mean() > 1.5 * findings[~ap, index].mean()
+
+
+def test_enrich_raises_rare_findings_to_the_commonest():
+    np.testing.assert_allclose(frequencies.prevalences(0), frequencies.PREVALENCE[:14])
+    np.testing.assert_allclose(frequencies.prevalences(1), 0.17743)
+    half = frequencies.prevalences(0.5)
+    assert abs(half[13] - np.sqrt(0.00202 * 0.17743)) < 1e-9
 
 
 if __name__ == "__main__":

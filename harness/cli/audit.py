@@ -27,7 +27,6 @@ def table(
     from dataclasses import asdict
 
     from harness.plugins import tables
-
     from harness.results.audit import audit_all, audit_table
     from harness.results.pages import load_page
 

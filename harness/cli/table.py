@@ -21,7 +21,6 @@ def table(
 ) -> None:
     """Print a table of published and measured rows with their verdicts."""
     from harness.plugins import tables
-
     from harness.results.pages import load_page
     from harness.results.records import find_records
     from harness.results.render import render

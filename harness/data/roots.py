@@ -55,7 +55,7 @@ def find_root(name: str, given: Path | None, obtain: str) -> Path:
             raise DataError(f"{CONFIG} says that {name!r} lies in {root}, which does not exist")
         return root
     raise DataError(
-        f"where is {name!r}? Give --root DIR, set HARNESS_DATA so that HARNESS_DATA/{name} is it or "
-        f'write in {CONFIG}:\n  [data]\n  {name} = "DIR"\n{obtain}\n'
+        f"where is {name!r}? Give --root DIR, or set HARNESS_DATA so that HARNESS_DATA/{name} is "
+        f'it, or write in {CONFIG}:\n  [data]\n  {name} = "DIR"\n{obtain}\n'
         f"Without the data: harness data phantom {name} --out DIR draws phantoms in its layout."
     )

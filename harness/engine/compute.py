@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from harness.errors import SettingError
 
@@ -36,6 +37,15 @@ class Compute:
         """Wait for the device, so that a clock read next is true."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network on a device in the memory layout that all runs use (channels last).
+
+    The layout decides which kernels run and so the last bits of every result: a network that was
+    just trained and one that was loaded must not differ in it.
+    """
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def resolve_device(wanted: str) -> str:
@@ -68,6 +78,8 @@ def make_deterministic() -> None:
     torch.backends.cudnn.deterministic = True
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # what is allocated here is written before it is read: filling it first only costs time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -45,6 +45,11 @@ def join(kind: str) -> torch.device:
     return device
 
 
+def first_process() -> bool:
+    """Return whether this is the process that prints, also when the group has ended."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def leave() -> None:
     """End the process group, if there is one."""
     if dist.is_available() and dist.is_initialized():

@@ -5,6 +5,7 @@ Stages, maps and kept values, each under its digest, shared by content.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -23,7 +24,7 @@ from harness.engine import checkpoint, loop
 from harness.engine.budget import Budget
 from harness.engine.chain import Chain, source_hash, stage_facts
 from harness.engine.clock import images_per_second
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, placed
 from harness.engine.distributed import barrier, from_first, ranks, shard
 from harness.engine.evaluate import evaluating, predict
 from harness.engine.feed import plain_feed
@@ -70,6 +71,7 @@ class LiveTask(Task):
         self._budget, self.seed = budget, seed
         self._chain = Chain(seed, source_hash(type(model).__module__))
         self.learnt = Learnt()
+        self.fresh = False
 
     def annotated(self, column: str, organs: tuple[str, ...] = ()) -> Samples:
         """See ``Task``."""
@@ -157,6 +159,8 @@ class LiveTask(Task):
         digest = self._chain.extend("stage", stage.name, *facts)
         folder = home() / "stages" / digest
         with _alone(home() / "stages" / f"{digest}.lock", stage.name):
+            if self.fresh and ranks().first:
+                shutil.rmtree(folder, ignore_errors=True)
             begun = {"stage": stage.name, "initial": checkpoint.weights_hash(stage.network)}
             _same_beginning(folder, begun)
             barrier()
@@ -164,7 +168,7 @@ class LiveTask(Task):
             if not shared:
                 self._train(limited, digest, folder)
         checkpoint.load_weights(folder / "weights.safetensors", stage.network)
-        stage.network.to(self._compute.device)
+        placed(stage.network, self._compute.device)
         about = read_json(folder / "stage.json")
         self._note("stage", stage.name, folder / "weights.safetensors", **about, shared=shared)
 
@@ -172,7 +176,10 @@ class LiveTask(Task):
         state = loop.train(stage, folder, self._compute, derive(self.seed, "stage", digest))
         if ranks().first:
             checkpoint.save_weights(folder / "weights.safetensors", stage.network)
-            write_json(folder / "stage.json", stage_record(stage, state, digest))
+            record = stage_record(stage, state, digest)
+            initial = read_json(folder / "begun.json")["initial"]
+            final = checkpoint.weights_hash(stage.network)
+            write_json(folder / "stage.json", record | {"initial": initial, "final": final})
             for file in folder.glob("*.safetensors"):
                 if file.name != "weights.safetensors":
                     file.unlink()

@@ -17,7 +17,7 @@ from harness.data.batch import Batch
 from harness.engine import checkpoint
 from harness.engine.checkpoint import State
 from harness.engine.clock import Clock
-from harness.engine.compute import Compute
+from harness.engine.compute import Compute, placed
 from harness.engine.distributed import barrier, from_first, gathered, share_buffers
 from harness.engine.feed import Draw, epoch_draws, feed
 from harness.engine.step import Stepper
@@ -43,8 +43,7 @@ def train(stage: Stage, folder: Path, compute: Compute, seed: int) -> State:
         TrainingError: a loss is not finite, or the checkpoint does not fit.
         Interrupted: the process was told to stop (SIGTERM, SIGUSR1).
     """
-    stage.network.to(compute.device)
-    stage.network.to(memory_format=torch.channels_last)
+    placed(stage.network, compute.device)
     sitting = _Sitting(stage, folder, compute, seed)
     with _stop_signals(sitting):
         while not sitting.state.finished:

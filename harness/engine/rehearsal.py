@@ -13,7 +13,8 @@ from torch import Tensor
 
 from harness.data.batch import Batch
 from harness.data.samples import Samples
-from harness.engine.compute import Compute
+from harness.engine.budget import Budget
+from harness.engine.compute import Compute, placed
 from harness.engine.distributed import Ranks
 from harness.engine.evaluate import Predictions, evaluating, predict
 from harness.engine.feed import Draw, feed, plain_feed
@@ -55,16 +56,16 @@ class RehearsalTask(Task):
         validation: Samples,
         auxiliary: Mapping[str, Samples],
         compute: Compute,
-        seed: int,
+        budget: Budget,
+        scale: float,
     ) -> None:
         self.space = train.space
         self.train, self.validation = eight(train), eight(validation)
         self._auxiliary = auxiliary
-        self._model, self._compute, self.seed = model, compute, seed
-        self._scale = {SAMPLES: 1.0} | {
-            len(few): len(whole) / max(len(few), 1)
-            for few, whole in ((self.train, train), (self.validation, validation))
-        }
+        self._model, self._compute, self._budget = model, compute, budget
+        self._scale = scale
+        self.seed = 0
+        self.full_batch = False
         self.plan: list[Planned] = []
 
     def annotated(self, column: str, organs: tuple[str, ...] = ()) -> Samples:
@@ -119,9 +120,10 @@ class RehearsalTask(Task):
     def try_stage(self, stage: Stage) -> None:
         """Take one step of a stage on what there is of its data."""
         hash(stage.key)
-        stage.network.to(self._compute.device)
+        placed(stage.network, self._compute.device)
+        size = stage.batch_size if self.full_batch else min(stage.batch_size, SAMPLES)
         whole = {
-            name: np.arange(min(len(samples), stage.batch_size, SAMPLES), dtype=np.int64)
+            name: np.arange(size, dtype=np.int64) % len(samples)
             for name, samples in stage.sources.items()
         }
         draw = Draw(0, whole, whole)
@@ -132,15 +134,15 @@ class RehearsalTask(Task):
             if not bool(torch.isfinite(loss)):
                 raise TrainingError(f"stage {stage.name!r}: the loss {name} is not finite at once")
         stage.optimizer.zero_grad(set_to_none=True)
-        first = next(iter(stage.sources.values()))
+        first, limited = next(iter(stage.sources.values())), self._budget.limit(stage)
         parameters = sum(p.numel() for p in stage.network.parameters())
         self.plan.append(
             Planned(
                 "stage",
                 stage.name,
                 self._whole(len(first)),
-                stage.epochs,
-                stage.steps,
+                limited.epochs,
+                limited.steps,
                 stage.batch_size,
                 parameters,
                 bytes=parameters * 4 * 4,
@@ -149,7 +151,7 @@ class RehearsalTask(Task):
 
     def _whole(self, few: int) -> int:
         """Return about how many images of the whole data a number of rehearsed ones stands for."""
-        return round(few * self._scale.get(few, len(self.train) and self._scale[len(self.train)]))
+        return round(few * self._scale)
 
 
 def eight(samples: Samples) -> Samples:
@@ -169,7 +171,9 @@ def rehearse(
     validation: Samples,
     auxiliary: Mapping[str, Samples],
     compute: Compute,
-    seed: int = 0,
+    budget: Budget,
+    scale: float = 1.0,
+    full_batch: bool = False,
 ) -> tuple[list[Planned], Predictions]:
     """Run a copy of a model through its stages and its prediction, untrained, on eight samples.
 
@@ -177,7 +181,8 @@ def rehearse(
         TrainingError: a loss is not finite, or what is predicted is no prediction.
     """
     actor = copy.deepcopy(model)
-    task = RehearsalTask(actor, train, validation, auxiliary, compute, seed)
+    task = RehearsalTask(actor, train, validation, auxiliary, compute, budget, scale)
+    task.full_batch = full_batch
     learn(actor, task, task.try_stage)
     few = np.arange(len(task.validation))
     return task.plan, predict(actor, actor.predict, task.validation, compute, detailed=few)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from harness.data.batch import Batch
 from harness.data.samples import Samples
 from harness.engine import checkpoint
+from harness.engine.compute import placed
 from harness.engine.learning import Learnt, learn
 from harness.engine.maps import stand_in
 from harness.engine.values import read_value
@@ -22,6 +24,8 @@ from harness.files import cannot_write, read_json, write_json
 from harness.model.model import Model
 from harness.model.stage import Stage
 from harness.model.task import Predict, Task
+
+CPU = torch.device("cpu")
 
 
 def save_model(folder: Path, learnt: Learnt, about: Mapping[str, Any]) -> None:
@@ -53,8 +57,8 @@ def _link(source: Path, target: Path) -> None:
 class ReplayTask(Task):
     """No data: maps are empty, kept values and weights are those that were stored."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self._folder, self._device = folder, device
         self.about = read_json(folder / "model.json")
         self._steps: Iterator[dict[str, Any]] = iter(self.about["steps"])
         self.train = stand_in(self.about["samples"])
@@ -105,14 +109,15 @@ class ReplayTask(Task):
         """Give a stage's network its trained weights."""
         step = self._next("stage", stage.name)
         checkpoint.load_weights(self._folder / step["file"], stage.network)
+        placed(stage.network, self._device)
 
 
-def load_model(folder: Path, model: Model) -> Model:
+def load_model(folder: Path, model: Model, device: torch.device = CPU) -> Model:
     """Return a model, just constructed with its hyperparameters, as it was trained.
 
     Raises:
         HarnessError: the folder is not a trained model, or of another version of the method.
     """
-    task = ReplayTask(folder)
+    task = ReplayTask(folder, device)
     learn(model, task, task.load_stage)
     return model

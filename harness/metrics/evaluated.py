@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import RecordError
-from harness.files import write_atomically
+from harness.files import write_npz
 
 Array = NDArray[Any]
 
@@ -34,6 +34,7 @@ class Evaluated:
     targets: Array | None = None
     scores: Array | None = None
     metadata: Array | None = None
+    follow_up: Array | None = None
     sizes: Array | None = None
     region_targets: Array | None = None
     region_scores: Array | None = None
@@ -52,6 +53,15 @@ class Evaluated:
     masks: Array | None = None
     mask_targets: Array | None = None
 
+    def arrays(self, *, heavy: bool) -> dict[str, Array]:
+        """Return what there is: scores and annotations, or what belongs to heat maps and masks."""
+        found = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {
+            name: np.asarray(value)
+            for name, value in found.items()
+            if value is not None and (name in HEAVY) == heavy
+        }
+
     def need(self, name: str) -> Array:
         """Return an array that must be there.
 
@@ -67,31 +77,14 @@ class Evaluated:
 HEAVY = ("maps", "masks", "mask_targets", "detailed", "map_frame", "to_original")
 
 
-def write_evaluated(folder: Path, evaluated: Evaluated) -> None:
-    """Write ``scores.npz`` and, where there are heat maps or masks, ``maps.npz`` beside it."""
-    light: dict[str, Array] = {}
-    heavy: dict[str, Array] = {}
-    for entry in fields(evaluated):
-        value = getattr(evaluated, entry.name)
-        if value is not None:
-            (heavy if entry.name in HEAVY else light)[entry.name] = np.asarray(value)
-    write_npz(folder / "scores.npz", light)
-    if "maps" in heavy or "masks" in heavy:
-        write_npz(folder / "maps.npz", heavy)
-
-
-def write_npz(path: Path, arrays: dict[str, Array]) -> None:
-    """Write named arrays, compressed, atomically; the same arrays give the same bytes."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
-    write_atomically(path, write)
+def write_heavy(folder: Path, evaluated: Evaluated) -> None:
+    """Write heat maps and masks, where there are some, to ``maps.npz``."""
+    if evaluated.maps is not None or evaluated.masks is not None:
+        write_npz(folder / "maps.npz", evaluated.arrays(heavy=True))
 
 
 def read_evaluated(folder: Path) -> Evaluated:
-    """Read what ``write_evaluated`` wrote; heat maps are optional.
+    """Read stored predictions: ``scores.npz`` and, where it is, ``maps.npz``.
 
     Raises:
         RecordError: there are no stored predictions, or they cannot be read.

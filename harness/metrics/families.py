@@ -9,14 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics.compare import (
-    LEVEL,
-    Difference,
-    Row,
-    differences,
-    ratio,
-    spread,
-)
+from harness.errors import RecordError
+from harness.metrics.clustered import clustered_covariance
+from harness.metrics.compare import LEVEL, Difference, Row, check_joint, differences, ratio
 from harness.metrics.ranking import Floats
 
 SEED_NOISE = 1 << 32  # beyond every resample number: these streams draw no patients
@@ -114,22 +109,38 @@ def best(
     tested = [row for row in rows if len(row.seeds) > 1]
     untested = [row.name for row in rows if len(row.seeds) < 2]
     ends = [row.mean_over_classes() if column is None else row.one_class(column) for row in tested]
-    strays = deviations(ends, paired, seed)
-    kept = [tested[i].name for i in range(len(ends)) if _may_be_best(i, ends, strays, paired)]
+    if not ends or np.isnan(ends[0].draws).all():
+        return Best([], untested)
+    error = pair_errors(ends, paired)
+    value = np.concatenate([end.auroc for end in ends])
+    strays = np.concatenate(deviations(ends, paired, seed), axis=1).T
+    strays = strays[:, ~np.isnan(strays).any(axis=0)]
+    kept = []
+    for i, row in enumerate(tested):
+        chance = np.quantile(ratio(strays - strays[i], error[i][:, None]).max(axis=0), LEVEL)
+        if ratio(value - value[i], error[i]).max() <= chance:
+            kept.append(row.name)
     return Best(kept, untested)
 
 
-def _may_be_best(i: int, ends: Sequence[Row], strays: list[Floats], paired: bool) -> bool:
-    others = [j for j in range(len(ends)) if j != i]
-    if np.isnan(ends[i].auroc).any():
-        return False
-    if not others:
-        return True
-    error = np.array([spread(ends[j], ends[i], paired).errors()[0][0] for j in others])
-    value = np.array([ends[j].auroc[0] - ends[i].auroc[0] for j in others])
-    drawn = np.concatenate([strays[j] - strays[i] for j in others], axis=1)
-    leads = ratio(drawn, error).max(axis=1)
-    return bool(ratio(value, error).max() <= np.nanquantile(leads, LEVEL))
+def pair_errors(ends: Sequence[Row], paired: bool) -> Floats:
+    """Give the standard errors (R, R) of the differences of rows with one column."""
+    for end in ends[1:]:
+        check_joint(end.name, ends[0].patients, ends[0].draws, end.patients, end.draws)
+    covariance = clustered_covariance(np.concatenate([end.influence for end in ends], axis=1))
+    if paired:
+        covariance = covariance + _shared_seeds(ends)
+    else:
+        covariance = covariance + np.diag([end.seeds.var(ddof=1) / len(end.seeds) for end in ends])
+    own = np.diag(covariance)
+    return np.sqrt(np.maximum(own[:, None] + own - 2 * covariance, 0))
+
+
+def _shared_seeds(ends: Sequence[Row]) -> Floats:
+    if len({len(end.seeds) for end in ends}) > 1:
+        raise RecordError("paired rows need the same seeds; their numbers of seeds differ")
+    seeds = np.concatenate([end.seeds for end in ends], axis=1)
+    return np.atleast_2d(np.cov(seeds, rowvar=False)) / len(seeds)
 
 
 def deviations(rows: Sequence[Row], paired: bool, seed: int) -> list[Floats]:

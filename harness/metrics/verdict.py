@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from harness.metrics.ranking import Floats
 
@@ -72,7 +72,7 @@ def verdict(
         return Verdict("inconclusive", difference, reason="no spread over seeds is known")
     training = spread.deviation**2 * (1 + 1 / len(measured))
     printing = (0.5 * 10.0**-digits) ** 2 / 3
-    margin = float(stats.t.ppf(0.95, spread.df) * np.sqrt(training + printing))
+    margin = float(stdtrit(spread.df, 0.95) * np.sqrt(training + printing))
     kind = _kind(difference, margin, delta)
     reason = _cause(margin, delta, training, printing) if kind == "inconclusive" else ""
     return Verdict(kind, difference, margin, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from harness.data.batch import Batch
 from harness.data.view import View
@@ -32,6 +32,10 @@ class Model(ABC):
     def tta(self) -> str:
         """The name of the test-time augmentation, part of a row's identity."""
         return "none"
+
+    def resolved(self) -> Self:
+        """Return the model with every choice made that depends on what is installed here."""
+        return self
 
     @abstractmethod
     def stages(self, task: Task) -> Iterator[Stage]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
 
+from harness.metrics.verdict import OFFICIAL_BAND, RANDOM_BAND
 from harness.results.comparison import flagged, printed_signature, recomputed_mean
-from harness.results.facts import BOXES, COUNTS
+from harness.results.facts import BOXES, COUNTS, SIGNATURE_NOTE
 from harness.results.pages import Page, Printed, decimals, number
-from harness.results.signature import NOTE, OFFICIAL, RANDOM
 
 Level = Literal["error", "warning", "info"]
 _EXACT = 1e-9
@@ -153,12 +153,22 @@ def _signature(page: Page, row: Printed) -> Iterator[Finding]:
     if k is None:
         return
     suspect = flagged(page, row)
-    message = f"k = {k:+.3f} (official list {OFFICIAL:+.3f}, random patients {RANDOM:+.3f})"
+    message = f"k = {k:+.3f} (official list {_band(OFFICIAL_BAND)}, random {_band(RANDOM_BAND)})"
     mean = recomputed_mean(row) or 0.0
-    numbers = {"k": k, "official": OFFICIAL, "random": RANDOM, "mean": mean}
-    note = f": {NOTE}" if suspect else ": a mean below .80 does not separate" if mean < 0.8 else ""
+    numbers = {"k": k, "mean": mean}
+    note = (
+        f": {SIGNATURE_NOTE}"
+        if suspect
+        else ": a mean below .80 does not separate"
+        if mean < 0.8
+        else ""
+    )
     level: Level = "warning" if suspect else "info"
     yield Finding("signature", level, page.name, row.method, message + note, numbers)
+
+
+def _band(band: tuple[float, float]) -> str:
+    return f"{band[0]:+.3f} to {band[1]:+.3f}"
 
 
 def _lost(page: Page, row: Printed) -> Iterator[Finding]:

@@ -1,13 +1,23 @@
 """A measured row against the printed row that it regenerates."""
 
 from collections.abc import Mapping, Sequence
+from math import isnan, nan
 
+import numpy as np
+
+from harness.metrics.verdict import (
+    Pooled,
+    Verdict,
+    inside,
+    pool,
+    resembles_random_split,
+    signature,
+    verdict,
+)
 from harness.results.blocks import other_images
 from harness.results.facts import CLASS_TOLERANCE, TOLERANCE
 from harness.results.measured import Runs, Scores, weighted_mean
 from harness.results.pages import Page, Printed, decimals, number
-from harness.results.signature import looks_random, signature
-from harness.results.verdicts import Spread, Verdict, not_comparable, pooled_spread, verdict
 
 NOT_STATED = "not stated"
 
@@ -20,17 +30,33 @@ def recomputed_mean(row: Printed) -> float | None:
     return weighted_mean(values, row.section.weights)
 
 
+def signature_of(cells: Mapping[str, float | None]) -> float | None:
+    """Return the split signature of a row, None where one of its classes is missing."""
+    k = signature(_numbers(cells))
+    return None if isnan(k) else k
+
+
 def printed_signature(page: Page, row: Printed) -> float | None:
     """Return the split signature of a printed NIH row, None where it has none."""
     if (page.dataset, row.metric) != ("nih", "auroc"):
         return None
-    return signature({c: number(mark) if mark else None for c, mark in row.cells.items()})
+    return signature_of(values(row))
 
 
 def flagged(page: Page, row: Printed) -> bool:
     """Whether a row claims the official split and looks like a random one."""
-    official = row.protocol.get("split") == "official"
-    return official and looks_random(printed_signature(page, row), recomputed_mean(row))
+    mean, k = recomputed_mean(row), printed_signature(page, row)
+    claimed = row.protocol.get("split") == "official" and mean is not None and k is not None
+    return claimed and resembles_random_split(_numbers(values(row)), mean or 0.0)
+
+
+def values(row: Printed) -> dict[str, float | None]:
+    """Return the printed cells as numbers."""
+    return {column: number(mark) if mark else None for column, mark in row.cells.items()}
+
+
+def _numbers(cells: Mapping[str, float | None]) -> dict[str, float]:
+    return {column: nan if value is None else value for column, value in cells.items()}
 
 
 def differences(page: Page, row: Printed, runs: Runs) -> list[str]:
@@ -53,38 +79,28 @@ def differences(page: Page, row: Printed, runs: Runs) -> list[str]:
     return found + (["signature"] if flagged(page, row) else [])
 
 
-def compare(
-    page: Page, row: Printed, runs: Runs, scores: Scores, spread: Spread | None
-) -> Verdict | None:
+def compare(page: Page, row: Printed, runs: Runs, scores: Scores, spread: Pooled) -> Verdict | None:
     """Return the verdict on a measured row, None where the paper prints no mean and no cells."""
-    reasons = differences(page, row, runs)
-    if reasons:
-        return not_comparable(reasons)
     printed = recomputed_mean(row)
     marks = [mark for mark in row.cells.values() if mark is not None]
     if printed is None and row.mean is not None:
         printed, marks = number(row.mean), [row.mean]
     if printed is None or not scores.by_seed:
         return None
-    unit = 0.5 * 10.0 ** -max(decimals(mark) for mark in marks)
-    return verdict(scores.by_seed, printed, unit, spread, TOLERANCE[row.metric])
+    digits = max(decimals(mark) for mark in marks)
+    reasons = ", ".join(differences(page, row, runs))
+    return verdict(scores.by_seed, printed, digits, spread, TOLERANCE[row.metric], reasons)
 
 
-def inside(row: Printed, cells: Mapping[str, float | None]) -> str | None:
+def inside_text(row: Printed, cells: Mapping[str, float | None]) -> str | None:
     """Say how many classes lie within the tolerance of their printed cells."""
-    pairs = [
-        (number(mark), cells[column])
-        for column, mark in row.cells.items()
-        if mark is not None and cells.get(column) is not None
-    ]
-    if not pairs:
-        return None
-    tolerance = CLASS_TOLERANCE[row.metric]
-    near = sum(abs(printed - (found or 0.0)) <= tolerance for printed, found in pairs)
-    return f"{near} of {len(pairs)} classes inside ±{tolerance:.3f}"
+    printed, delta = _numbers(values(row)), CLASS_TOLERANCE[row.metric]
+    measured = _numbers({column: cells.get(column) for column in printed})
+    near, both = inside(np.array([*measured.values()]), np.array([*printed.values()]), delta)
+    return f"{near} of {both} classes inside ±{delta:.3f}." if both else None
 
 
-def spread_of(runs: Runs, groups: Sequence[tuple[Runs, Scores]]) -> Spread | None:
+def spread_of(runs: Runs, groups: Sequence[tuple[Runs, Scores]]) -> Pooled:
     """Pool the seed spread of all rows of the same data set and budget as ``runs``."""
 
     def kin(each: Runs) -> bool:
@@ -92,4 +108,4 @@ def spread_of(runs: Runs, groups: Sequence[tuple[Runs, Scores]]) -> Spread | Non
         real = (a["dataset"]["phantom"] is None) == (b["dataset"]["phantom"] is None)
         return real and (a["dataset"]["name"], a["budget"]) == (b["dataset"]["name"], b["budget"])
 
-    return pooled_spread(scores.by_seed for each, scores in groups if kin(each))
+    return pool([scores.by_seed for each, scores in groups if kin(each) and scores.by_seed])

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.results.comparison import values
 from harness.results.form import Row
-from harness.results.pages import Page, Printed, number
+from harness.results.pages import Page, Printed
 from harness.results.schema import Record
 
 
@@ -15,7 +16,7 @@ def count_rows(page: Page, records: Sequence[Record]) -> Iterator[Row]:
     """
     datasets = [each["dataset"] for each in records if each["dataset"]["name"] == page.dataset]
     for row in page.rows:
-        printed = {column: number(mark) if mark else None for column, mark in row.cells.items()}
+        printed = values(row)
         yield Row(
             method=row.method,
             source=row.source,

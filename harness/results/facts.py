@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from harness.metrics.verdict import CLASS_AUROC, LOCALIZATION_ACCURACY, MEAN_AUROC
+
 COUNTS: Final[Mapping[str, Mapping[str, float]]] = {
     "nih": {
         "images": 112_120,
@@ -24,17 +26,20 @@ TEST_LISTS: Final[Mapping[tuple[str, str], str]] = {
 """Per (data set, split): the first 16 hexadecimal digits of the test list's fingerprint."""
 
 TOLERANCE: Final[Mapping[str, float]] = {
-    "auroc": 0.010,
-    "region_auroc": 0.010,
-    "localization": 0.05,
+    "auroc": MEAN_AUROC,
+    "region_auroc": MEAN_AUROC,
+    "localization": LOCALIZATION_ACCURACY,
 }
 """Largest difference of means that still is a match, per metric; pinned before any result."""
 
 CLASS_TOLERANCE: Final[Mapping[str, float]] = {
-    "auroc": 0.020,
-    "region_auroc": 0.020,
-    "localization": 0.05,
+    "auroc": CLASS_AUROC,
+    "region_auroc": CLASS_AUROC,
+    "localization": LOCALIZATION_ACCURACY,
 }
+"""The same for one class."""
+
+SIGNATURE_NOTE: Final = "split signature resembles a random patient split"
 
 BOXES: Final[Mapping[str, Mapping[str, int]]] = {
     "nih": {

@@ -27,7 +27,7 @@ def escape(text: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """Return the blocks of a table, each a float of its own, its notes below it."""
+    """Return the blocks of a table, each a float of its own; the table's notes below the first."""
     numbers = footnotes(table)
     blocks = [_float(table, block, rows, numbers) for block, rows in table.blocks().items()]
     return "% needs \\usepackage{booktabs} and \\usepackage{graphicx}\n" + "\n".join(blocks)
@@ -43,7 +43,7 @@ def _float(table: Table, block: str, rows: Sequence[Row], numbers: Mapping[str, 
     body = [_row(table, row, numbers, mean, printed, measured) for row in rows]
     used = {note: number for note, number in numbers.items() if any(note in r.notes for r in rows)}
     notes = [f"\\textsuperscript{{{number}}} {escape(note)}" for note, number in used.items()]
-    notes += [escape(note) for note in table.notes]
+    notes += [escape(note) for note in table.notes if block == next(iter(table.blocks()))]
     return "\n".join(
         [
             r"\begin{table}[p]",

@@ -1,20 +1,17 @@
 """Measured runs as a table sees them: seeds of one configuration together, cells looked up."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 from typing import Any
 
-from harness.errors import RecordError
 from harness.results.pages import Section
 from harness.results.schema import Record
+from harness.settings import parse
 
 Interval = tuple[float, float]
 Entry = Mapping[str, Any]
-
-_SPEC = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<settings>[^\[\]]*)\])?")
 
 
 @dataclass(frozen=True)
@@ -91,30 +88,17 @@ def group(records: Iterable[Record]) -> list[Runs]:
     return [Runs(tuple(members)) for members in groups.values()]
 
 
-def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
-    """Split ``name[key=value,...]`` into its name and its settings."""
-    match = _SPEC.fullmatch(spec.strip())
-    settings = (
-        [part.partition("=") for part in (match["settings"] or "").split(",") if part]
-        if match
-        else []
-    )
-    if not match or not all(equals for _, equals, _ in settings):
-        raise RecordError(f"'{spec}' is not a model: write name or name[key=value,key=value].")
-    return match["name"], {key.strip(): value.strip() for key, _, value in settings}
-
-
 def matches(spec: str, record: Record) -> bool:
     """Whether a record is a run of the model that ``spec`` names.
 
     Every setting of the spec holds in the record, and the record's label sets nothing else.
     Test-time augmentation is left to the comparison of protocols.
     """
-    name, wanted = parse_spec(spec)
+    name, wanted = parse(spec)
     if name != record["method"]:
         return False
     wanted.pop("tta", None)
-    _, labelled = parse_spec(record["label"]) if record["kind"] == "measured" else ("", {})
+    _, labelled = parse(record["label"]) if record["kind"] == "measured" else ("", {})
     labelled.pop("tta", None)
     values = {key: _text(entry["value"]) for key, entry in record["hyperparameters"].items()}
     same = all(values.get(key, labelled.get(key)) == value for key, value in wanted.items())

@@ -9,15 +9,15 @@ import json
 import math
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import RecordError
+from harness.files import write_atomically, write_npz
 from harness.results.schema import Record, check_record
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -42,7 +42,7 @@ def write_record(
     Arrays of credentialed data go to the folder ``private``, outside ``root``; without one they
     are refused, and so is a record that names an image or a patient of such data.
     """
-    stored: Record = _json_safe(record)
+    stored: Record = json_safe(record)
     check_record(stored, stored.get("label", "a new record"))
     if stored["dataset"]["credentialed"] != credentialed:
         raise RecordError(
@@ -58,7 +58,9 @@ def write_record(
         stored["scores"] = _write_scores(target, scores) | (
             {"private": True} if credentialed else {}
         )
-    _write(folder / "record.json", lambda file: file.write(_encode(stored)))
+    write_atomically(
+        folder / "record.json", lambda temporary: temporary.write_bytes(_encode(stored))
+    )
     return folder
 
 
@@ -121,13 +123,14 @@ def _record_files(root: Path) -> Iterator[str]:
                 yield path
 
 
-def _json_safe(value: object) -> Any:  # noqa: ANN401 - whatever JSON can hold
+def json_safe(value: object) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return a value with what JSON cannot hold made plain: arrays as lists, NaN as null."""
     if isinstance(value, Mapping):
-        return {str(key): _json_safe(item) for key, item in value.items()}
+        return {str(key): json_safe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_safe(item) for item in value]
+        return [json_safe(item) for item in value]
     if isinstance(value, np.generic | np.ndarray):
-        return _json_safe(value.tolist())
+        return json_safe(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -171,24 +174,8 @@ def _write_scores(folder: Path, scores: Arrays) -> dict[str, Any]:
         if array.dtype.hasobject:
             raise RecordError(f"scores['{name}'] holds Python objects; numbers or text are needed.")
     path = folder / "scores.npz"
-    _write(path, lambda file: np.savez_compressed(file, allow_pickle=False, **dict(scores)))
+    write_npz(path, scores)
     return {"file": path.name, "sha256": _sha256(path)}
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
 
 
 def _sha256(path: Path) -> str:

@@ -6,15 +6,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from harness.metrics.verdict import Pooled, Verdict
 from harness.results import blocks, comparison
 from harness.results.best import mark_best
 from harness.results.counts import count_rows
+from harness.results.facts import SIGNATURE_NOTE
 from harness.results.form import Row, Table
 from harness.results.measured import Runs, Scores, group, matches
 from harness.results.pages import Page, Printed, decimals, number
 from harness.results.schema import Record
-from harness.results.signature import NOTE, signature
-from harness.results.verdicts import Spread
 
 __all__ = ["Row", "Table", "build"]
 
@@ -88,14 +88,14 @@ def _printed_row(page: Page, row: Printed, measured: bool) -> Row:
         notes.append(f"Lost in the text at hand: {', '.join(row.lost)}.")
     verdict = None if measured or row.model is None else "not run"
     if comparison.flagged(page, row):
-        notes.append(f"{NOTE[0].upper()}{NOTE[1:]}.")
+        notes.append(f"{SIGNATURE_NOTE.capitalize()}.")
         verdict = "not comparable (signature)"
     marks = [mark for mark in (*row.cells.values(), row.mean) if mark]
     return Row(
         method=row.method,
         source=row.source,
         kind="measured" if row.chain == "added" else "published",
-        cells={column: number(mark) if mark else None for column, mark in row.cells.items()},
+        cells=comparison.values(row),
         mean_printed=number(row.mean) if row.mean else None,
         mean=comparison.recomputed_mean(row),
         verdict=verdict,
@@ -137,18 +137,24 @@ def _measured_row(page: Page, runs: Runs, scores: Scores) -> Row:
         train_images_per_s=runs.throughput("train_images_per_s"),
         inference_images_per_s=runs.throughput("inference_images_per_s"),
         device=record["device"].get("name", record["device"].get("kind")),
-        signature=signature(scores.cells) if nih else None,
+        signature=comparison.signature_of(scores.cells) if nih else None,
         records=tuple(str(each.get("folder", each["id"])) for each in runs.records),
     )
 
 
 def _judged(
-    row: Row, page: Page, printed: Printed, runs: Runs, scores: Scores, spread: Spread | None
+    row: Row, page: Page, printed: Printed, runs: Runs, scores: Scores, spread: Pooled
 ) -> Row:
     """Return a measured row with its verdict against the printed row that it regenerates."""
     found = comparison.compare(page, printed, runs, scores, spread)
     if found is None:
         return row
-    near = comparison.inside(printed, scores.cells) if found.word != "not comparable" else None
-    notes = (*row.notes, *([f"{near}."] if near else []))
-    return replace(row, verdict=str(found), difference=found.difference, notes=notes)
+    if found.kind == "not comparable":
+        return replace(row, verdict=_words(found))
+    near = comparison.inside_text(printed, scores.cells)
+    notes = (*row.notes, *([near] if near else []))
+    return replace(row, verdict=_words(found), difference=found.difference, notes=notes)
+
+
+def _words(found: Verdict) -> str:
+    return f"{found.kind} ({found.reason})" if found.reason else found.kind

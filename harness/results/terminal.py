@@ -201,7 +201,7 @@ def draw_findings(findings: Sequence[Finding]) -> RenderableType:
     """Return what rich prints for the findings of an audit, table by table, worst first."""
     lines: list[RenderableType] = []
     for table in dict.fromkeys(finding.table for finding in findings):
-        lines += ["" if lines else None, Text(table, "bold")]
+        lines += [*([""] if lines else []), Text(table, "bold")]
         found = [finding for finding in findings if finding.table == table]
         for finding in sorted(found, key=lambda each: tuple(LEVELS).index(each.level)):
             sign, style = LEVELS[finding.level]
@@ -211,4 +211,4 @@ def draw_findings(findings: Sequence[Finding]) -> RenderableType:
             )
     counts = {level: sum(finding.level == level for finding in findings) for level in LEVELS}
     words = ", ".join(f"{count} {LEVELS[level][0]} {level}" for level, count in counts.items())
-    return Group(*(line for line in lines if line is not None), "", Text(words, "dim"))
+    return Group(*lines, "", Text(words, "dim"))

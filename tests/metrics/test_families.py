@@ -1,8 +1,17 @@
 import numpy as np
 import pytest
 
+from harness.errors import RecordError
 from harness.metrics.compare import Row, differences
-from harness.metrics.families import best, compare, deviations, family, holm, seed_noise
+from harness.metrics.families import (
+    best,
+    compare,
+    deviations,
+    family,
+    holm,
+    pair_errors,
+    seed_noise,
+)
 
 
 def made(name, shift=0.0, seeds=4, classes=3, patients=80, key=0, spread=0.002, influence=None):
@@ -85,6 +94,29 @@ def test_rows_near_the_best_are_kept_and_others_are_not():
     assert best(rows, column=2).rows == ["A", "B"]
     assert best(rows[:1]).rows == ["A"]
     assert best([]).rows == []
+
+
+def test_resamples_without_the_class_do_not_decide_the_best():
+    rows = [made("A"), made("B", -0.05, key=1)]
+    for row in rows:
+        row.draws[::3, 0] = np.nan
+        row.draws[:, 1] = np.nan
+    assert best(rows, column=0).rows == ["A"]
+    assert best(rows, column=1).rows == []
+
+
+def test_errors_of_pairs_equal_those_of_differences():
+    rows = [made("A"), made("B", key=1, seeds=6), made("C", key=2)]
+    ends = [row.one_class(0) for row in rows]
+    for paired, chosen in ((False, [0, 1, 2]), (True, [0, 2])):
+        found = pair_errors([ends[i] for i in chosen], paired)
+        for i, first in enumerate(chosen):
+            for j, second in enumerate(chosen):
+                if i != j:
+                    expected = differences(ends[first], ends[second], paired)[0].error
+                    assert found[i, j] == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(RecordError, match="numbers of seeds differ"):
+        best(rows, paired=True)
 
 
 def test_equal_rows_are_all_best():

@@ -1,6 +1,6 @@
 """The anatomy of one patient on one film, in canonical coordinates (fractions of the film)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,10 +40,11 @@ class Lung:
 
     def strip(self, top: float, bottom: float) -> Floats:
         """Return the border points (N, 2) between two fractions of the lung's height."""
-        low, high = self.y[0] + np.array((top, bottom)) * (self.y[-1] - self.y[0])
-        rows = (self.y >= low) & (self.y <= high)
-        left = np.column_stack([self.inner[rows], self.y[rows]])
-        return np.concatenate([left, np.column_stack([self.outer[rows], self.y[rows]])])
+        last = len(self.y) - 1
+        rows = slice(round(top * last), round(bottom * last) + 1)
+        y = self.y[rows]
+        x = np.concatenate([self.inner[rows], self.outer[rows]])
+        return np.column_stack([x, np.concatenate([y, y])])
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Anatomy:
     lungs: tuple[Lung, Lung]
     heart: Floats
     mediastinum: Floats
+    middle: tuple[Floats, ...]
+    """Outlines that hide the lungs: heart and mediastinum."""
     body: Floats
     width: float
     """Stretch of the chest in x about the midline."""
@@ -83,7 +86,8 @@ class Anatomy:
 def stretched(points: Floats, width: float, height: float) -> Floats:
     """Return points (N, 2) scaled about the midline and from the apices down."""
     origin = np.array((0.5, template.APEX_Y))
-    return origin + (points - origin) * (width, height)
+    scaled: Floats = origin + (points - origin) * (width, height)
+    return scaled
 
 
 def chest_of(settings: PhantomSettings, film: Film) -> Anatomy:
@@ -97,7 +101,7 @@ def chest_of(settings: PhantomSettings, film: Film) -> Anatomy:
     height = (1 + 0.045 * own[1] + 0.025 * now[0] - 0.05 * portable) * (1 - 0.12 * child)
     flat = 0.0
     if has["Emphysema"]:
-        height, width, flat = height * 1.07, width * 1.02, 0.6
+        height, width, flat = height * 1.05, width * 1.015, 0.5
     lungs = [lung_outline(side, own, now, flat) for side in (0, 1)]
     outlines = [stretched(outline, width, height) for outline in lungs]
     thorax = outlines[1][:, 0].max() - outlines[0][:, 0].min()
@@ -105,13 +109,13 @@ def chest_of(settings: PhantomSettings, film: Film) -> Anatomy:
     heart = heart_outline(ratio * thorax, own, width, height)
     mediastinum = template.MEDIASTINUM * (1 + 0.1 * own[5] + 0.12 * portable, 1.0) + (0.5, 0)
     mediastinum = stretched(closed_curve(mediastinum), width, height)
+    # A second heart, a little lower: no lung between the heart and the diaphragm.
+    middle = (heart, heart + np.array((0.0, 0.04)), mediastinum)
     return Anatomy(
-        lungs=(
-            lung_field(outlines[0], heart, mediastinum, right=True),
-            lung_field(outlines[1], heart, mediastinum, right=False),
-        ),
+        lungs=lung_fields(outlines, middle),
         heart=heart,
         mediastinum=mediastinum,
+        middle=middle,
         body=body_outline(own, width),
         width=width,
         height=height,
@@ -141,8 +145,8 @@ def cardiothoracic_ratio(own: Floats, now: Floats, film: Film, has: dict[str, bo
         ratio = min(max(0.585 + 0.03 * own[3] + 0.012 * now[3], 0.53), 0.68)
     else:
         ratio = min(0.435 + 0.025 * own[3] + 0.012 * now[3] + 0.0003 * (film.age - 50), 0.49)
-        ratio *= 0.92 if has["Emphysema"] else 1.0
-    return ratio * (1.07 if film.view == "AP" else 1.0)
+        ratio *= 0.94 if has["Emphysema"] else 1.0
+    return float(ratio * (1.07 if film.view == "AP" else 1.0))
 
 
 def heart_outline(wide: float, own: Floats, width: float, height: float) -> Floats:
@@ -165,28 +169,29 @@ def body_outline(own: Floats, width: float) -> Floats:
     return np.concatenate([right, mirrored(right)[::-1]])
 
 
-def lung_field(outline: Floats, heart: Floats, mediastinum: Floats, right: bool) -> Lung:
-    """Measure a lung's borders at each height on a raster of ROWS."""
+def lung_fields(outlines: list[Floats], middle: tuple[Floats, ...]) -> tuple[Lung, Lung]:
+    """Return the right and left lung of their cavities (N, 2), measured on a raster of ROWS."""
     raster: Bytes = np.zeros((ROWS, ROWS), np.uint8)
-    fill(raster, [outline * ROWS])
-    fill(raster, [heart * ROWS], 0)
-    fill(raster, [mediastinum * ROWS], 0)
+    for outline in outlines:
+        fill(raster, [outline * ROWS])
+    for hiding in middle:
+        fill(raster, [hiding * ROWS], 0)
+    half = ROWS // 2  # the mediastinum lies on the midline
+    right = lung_field(outlines[0], raster[:, half - 1 :: -1])
+    left = lung_field(outlines[1], raster[:, half:])
+    flipped = replace(right, inner=1 - right.inner, outer=1 - right.outer)
+    return flipped, left
+
+
+def lung_field(outline: Floats, raster: Bytes) -> Lung:
+    """Measure a lung on its half of the raster (ROWS, ROWS / 2), which begins at the midline."""
     occupied = np.flatnonzero(raster.any(axis=1))
     rows = raster[occupied[0] : occupied[-1] + 1]
-    first = rows.argmax(axis=1) / ROWS
-    last = 1 - rows[:, ::-1].argmax(axis=1) / ROWS
-    lateral = first if right else last
-    tip = outline[closest_angle(outline)]
     return Lung(
         outline=outline,
         y=(np.arange(occupied[0], occupied[-1] + 1) + 0.5) / ROWS,
-        inner=last if right else first,
-        outer=lateral,
+        inner=0.5 + rows.argmax(axis=1) / ROWS,
+        outer=1 - rows[:, ::-1].argmax(axis=1) / ROWS,
         apex=outline[np.argmin(outline[:, 1])],
-        angle=tip,
+        angle=outline[np.argmax(outline[:, 1])],
     )
-
-
-def closest_angle(outline: Floats) -> int:
-    """Return which point (N, 2) of a lung's outline is its lowest, the costophrenic angle."""
-    return int(np.argmax(outline[:, 1]))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.random import Generator, Philox
 from scipy.special import ndtr
 
 from harness.data.phantom.frequencies import AGE_AT, AGES, FILM_ROOT, PATIENT_ROOT, thresholds
@@ -29,9 +30,10 @@ STREAMS = (
 )
 
 
-def stream(settings: PhantomSettings, name: str, *key: int) -> np.random.Generator:
+def stream(settings: PhantomSettings, name: str, key: int, finding: int = 0) -> Generator:
     """Return the random numbers of one purpose for one patient or film, whatever else is drawn."""
-    return np.random.Generator(np.random.PCG64([settings.seed, STREAMS.index(name), *key]))
+    purpose = settings.seed | STREAMS.index(name) << 32 | finding << 40
+    return Generator(Philox(key=np.array((purpose, key), dtype=np.uint64)))
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,16 @@ class Film:
 
 
 @lru_cache(maxsize=64)
-def block_starts(seed: int, images_per_patient: float, block: int) -> Floats:
+def block_starts(settings: PhantomSettings, block: int) -> Floats:
     """Return the first film of every patient of a block, counted from the block's start.
 
     Half the patients have one film, the others geometrically many (NIH: 57 % have one). The last
     patient ends with the block, so that a block never depends on another.
     """
-    generator = np.random.Generator(np.random.PCG64([seed, STREAMS.index("block"), block]))
+    generator = stream(settings, "block", block)
     several = generator.random(BLOCK) < 0.5
-    counts = generator.geometric(1 / (2 * images_per_patient - 1), BLOCK)
-    counts = np.where(several, np.minimum(counts, int(8 * images_per_patient)), 1)
+    counts = generator.geometric(1 / (2 * settings.images_per_patient - 1), BLOCK)
+    counts = np.where(several, np.minimum(counts, int(8 * settings.images_per_patient)), 1)
     starts = np.concatenate([[0], np.cumsum(counts)])
     return starts[starts < BLOCK]
 
@@ -66,7 +68,7 @@ def block_starts(seed: int, images_per_patient: float, block: int) -> Floats:
 def film_at(settings: PhantomSettings, index: int) -> Film:
     """Return who and what film `index` shows: copula of harness.data.phantom.frequencies."""
     block, offset = divmod(index, BLOCK)
-    starts = block_starts(settings.seed, settings.images_per_patient, block)
+    starts = block_starts(settings, block)
     start = int(starts[np.searchsorted(starts, offset, side="right") - 1])
     patient = block * BLOCK + start
     shared = PATIENT_ROOT @ stream(settings, "patient", patient).standard_normal(17)

@@ -5,7 +5,7 @@ import numpy as np
 
 from harness.data.phantom.cohort import stream
 from harness.data.phantom.scene import Scene
-from harness.data.phantom.shapes import Floats, blob, fill, open_curve, stroke
+from harness.data.phantom.shapes import Bytes, Floats, blob, fill, open_curve, soften, stroke
 
 
 def paint_distractors(scene: Scene, density: Floats) -> None:
@@ -27,12 +27,10 @@ def paint_distractors(scene: Scene, density: Floats) -> None:
         elsewhere(scene, density, generator)
     organs = scene.masks.any(axis=0)
     canvas[organs] = 0
-    density += cv2.GaussianBlur(canvas, (0, 0), size / 400).astype(np.float32) * np.float32(
-        0.55 / 255
-    )
+    density += soften(canvas, size / 400) * np.float32(0.55 / 255)
 
 
-def marker(canvas: np.ndarray, generator: np.random.Generator, bedside: bool) -> None:
+def marker(canvas: Bytes, generator: np.random.Generator, bedside: bool) -> None:
     """Write a side letter, or more, in an upper corner."""
     size = canvas.shape[0]
     left = generator.random() < 0.5
@@ -45,7 +43,7 @@ def marker(canvas: np.ndarray, generator: np.random.Generator, bedside: bool) ->
     )
 
 
-def wire(scene: Scene, canvas: np.ndarray, generator: np.random.Generator) -> None:
+def wire(scene: Scene, canvas: Bytes, generator: np.random.Generator) -> None:
     """Draw an electrode on shoulder or abdomen and its wire leaving the film."""
     size = scene.settings.size
     side = generator.choice((0.06, 0.94))
@@ -58,14 +56,13 @@ def wire(scene: Scene, canvas: np.ndarray, generator: np.random.Generator) -> No
     )
     out = np.array((side + generator.normal(0, 0.1), -0.15 if high else 1.15))
     middle = (end + out) / 2 + generator.normal(0, 0.05, 2)
-    stroke(
-        canvas, [scene.pixels(open_curve(np.stack([end, middle, out])))], 200, max(1, size // 256)
-    )
+    curve = open_curve(np.stack([end, middle, out]))
+    stroke(canvas, scene.pixels(curve)[None], 200, max(1, size // 256))
     x, y = scene.pixels(end)
     cv2.circle(canvas, (int(x), int(y)), round(size * 0.012), 180, -1, cv2.LINE_AA)
 
 
-def tubes(scene: Scene, canvas: np.ndarray, generator: np.random.Generator) -> None:
+def tubes(scene: Scene, canvas: Bytes, generator: np.random.Generator) -> None:
     """Draw a tube in the windpipe, or a line in the great vein."""
     chest, size = scene.chest, scene.settings.size
     tip = chest.carina - np.array((0.0, generator.uniform(0.02, 0.1)))
@@ -75,7 +72,7 @@ def tubes(scene: Scene, canvas: np.ndarray, generator: np.random.Generator) -> N
         thick = max(1, round(size / 250))
     start = np.array((tip[0] + generator.normal(0, 0.02), -0.1))
     curve = open_curve(np.stack([start, (start + tip) / 2 + generator.normal(0, 0.008, 2), tip]))
-    stroke(canvas, [scene.pixels(curve)], 130, thick)
+    stroke(canvas, scene.pixels(curve)[None], 130, thick)
 
 
 def elsewhere(scene: Scene, density: Floats, generator: np.random.Generator) -> None:
@@ -84,7 +81,12 @@ def elsewhere(scene: Scene, density: Floats, generator: np.random.Generator) -> 
     radius = float(np.exp(generator.uniform(np.log(0.014), np.log(0.06))))
     centre = generator.uniform(0.03, 0.97, 2)
     outline = blob(generator, centre, (radius, radius), 0.08) * size
-    shadow = fill(np.zeros((size, size), np.uint8), [outline])
-    shadow[scene.masks.any(axis=0)] = 0
-    soft = cv2.GaussianBlur(shadow * np.uint8(255), (0, 0), 0.006 * size)
-    density += soft.astype(np.float32) * np.float32(generator.uniform(0.08, 0.2) / 255)
+    low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 4, 0)
+    high = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 4, size)
+    if (low >= high).any():
+        return
+    window = (slice(low[1], high[1]), slice(low[0], high[0]))
+    shadow = fill(np.zeros((high - low)[::-1], np.uint8), [outline - low], 255)
+    shadow[scene.masks[:, window[0], window[1]].any(axis=0)] = 0
+    strength = np.float32(generator.uniform(0.08, 0.2) / 255)
+    density[window] += soften(shadow, 0.006 * size) * strength

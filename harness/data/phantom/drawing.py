@@ -86,7 +86,7 @@ def annotate(scene: Scene) -> Description:
         if box is not None:
             boxes.append(box)
             classes.append(lesion.finding)
-    truth = region_findings.any(axis=0)
+    truth: Mask = np.asarray(region_findings.any(axis=0))
     return Description(
         masks=scene.masks.astype(bool),
         regions=regions,
@@ -94,8 +94,8 @@ def annotate(scene: Scene) -> Description:
         region_labels=labels9(region_findings),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         box_classes=np.array(classes, np.int64),
-        labels=noisy(settings, film, truth).astype(np.float32),
-        true_labels=truth.astype(np.float32),
+        labels=np.asarray(noisy(settings, film, truth), np.float32),
+        true_labels=np.asarray(truth, np.float32),
         patient=film.patient,
         follow_up=film.follow_up,
         view=film.view,

@@ -214,7 +214,8 @@ def below_meniscus(
     """Return the outline of free fluid: it blunts the angle and climbs the lateral wall."""
     level = float(np.clip(place.uniform(0.62, 0.97) + change.normal(0, 0.03), 0.5, 0.98))
     across = np.array((-0.4, 0.2, 0.5, 0.78, 0.95, 1.3))
-    rise = np.array((0.035, 0.035, 0.02, -0.035, -0.10, -0.14))
+    small = 0.5 * max(level - 0.85, 0)  # only the lateral angle is blunted
+    rise = np.array((0.035 + small, 0.035 + small, 0.02 + small, -0.035, -0.10, -0.14))
     surface = open_curve(lung.at(across, level + rise))
     corners = lung.at(np.array((1.4, -0.6)), np.array((1.3, 1.3)))
     return np.concatenate([surface, corners]), None

@@ -10,21 +10,21 @@ from scipy.special import expit
 from harness.data.phantom.lesions import MIDDLE, OUTSIDE, Lesion
 from harness.data.phantom.names import FINDINGS
 from harness.data.phantom.scene import Scene
-from harness.data.phantom.shapes import Bytes, Floats, box_of, stroke
+from harness.data.phantom.shapes import Bytes, Floats, box_of, fill, soften, stroke
 from harness.data.phantom.textures import cut
 
 CONTRAST: Final = {
     "Atelectasis": 0.13,
-    "Effusion": 0.30,
+    "Effusion": 0.32,
     "Infiltration": 0.070,
-    "Mass": 0.15,
-    "Nodule": 0.13,
+    "Mass": 0.20,
+    "Nodule": 0.26,
     "Pneumonia": 0.12,
-    "Pneumothorax": 0.07,
+    "Pneumothorax": 0.10,
     "Consolidation": 0.20,
-    "Edema": 0.10,
-    "Fibrosis": 0.12,
-    "Pleural_Thickening": 0.15,
+    "Edema": 0.085,
+    "Fibrosis": 0.13,
+    "Pleural_Thickening": 0.20,
     "Hernia": 0.16,
 }
 """Density that a finding adds at most (pneumothorax: takes away)."""
@@ -76,7 +76,7 @@ def paint(
     x1, y1 = (max(int(v) - margin, 0) for v in box[:2])
     x2, y2 = (min(int(v) + margin, size) for v in box[2:])
     window = (slice(y1, y2), slice(x1, x2))
-    shape = cv2.GaussianBlur(support[window] * np.float32(1), (0, 0), max(sigma, 0.5))
+    shape = opaque(scene, lesion, support, window, max(sigma, 0.5))
     if lesion.side < MIDDLE:
         shape *= aerated[window]
     amount = shape * np.float32(CONTRAST[name] * lesion.strength)
@@ -86,9 +86,29 @@ def paint(
     density[window] += change(scene, lesion, window, amount, density)
 
 
+def opaque(
+    scene: Scene, lesion: Lesion, support: Bytes, window: tuple[slice, slice], sigma: float
+) -> Floats:
+    """Return a lesion's extent (h, w) from 0 to 1, soft at its own border but not at the lung's."""
+    whole = support[window] * np.uint8(255)
+    if lesion.side < MIDDLE:
+        corner = (window[1].start, window[0].start)
+        whole = fill(np.zeros_like(whole), [scene.pixels(lesion.outline) - corner], 255)
+    return soften(whole, sigma) * np.float32(1 / 255)
+
+
 def plain(scene: Scene, lesion: Lesion, window: object, amount: Floats, density: Floats) -> Floats:
     """Return the opacity as it is."""
     return amount
+
+
+def fluid(
+    scene: Scene, lesion: Lesion, window: tuple[slice, slice], amount: Floats, density: Floats
+) -> Floats:
+    """Return an effusion: it hides what lies behind it, nearly as dense as the abdomen."""
+    # Half-aerated pixels at the lung's border are hidden as well, else a dark line would remain.
+    hidden = np.minimum(1.9 * amount / CONTRAST["Effusion"], 0.5 + 0.5 * lesion.strength)
+    return hidden * (CONTRAST["Effusion"] + 0.40 - density[window])
 
 
 def pleural_air(
@@ -99,12 +119,12 @@ def pleural_air(
     local = density[window]
     flat = cv2.blur(local, (int(size / 25) | 1,) * 2)
     within = amount / (CONTRAST["Pneumothorax"] * lesion.strength)
-    change = (flat - local) * within * 0.6 - amount
+    change = (flat - local) * within * 0.8 - amount
     if lesion.line is not None:
         canvas = np.zeros((size, size), np.uint8)
-        stroke(canvas, [scene.pixels(lesion.line)], 255, max(1, round(size / 200)))
+        stroke(canvas, scene.pixels(lesion.line)[None], 255, max(1, round(size / 200)))
         lung = scene.masks[1 - lesion.side][window]
-        change += canvas[window] * lung * np.float32(0.13 * lesion.strength / 255)
+        change += canvas[window] * lung * np.float32(0.18 * lesion.strength / 255)
     return change
 
 
@@ -116,9 +136,10 @@ def pouch(
     level = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * 6
     fluid = expit(level)
     inside = cv2.erode(amount, np.ones((int(height / 8) | 1,) * 2, np.uint8))
-    return amount - 2.0 * inside * (1 - fluid)
+    change: Floats = amount - 2.0 * inside * (1 - fluid)
+    return change
 
 
-SPECIAL: Final = {"Pneumothorax": pleural_air, "Hernia": pouch}
+SPECIAL: Final = {"Effusion": fluid, "Pneumothorax": pleural_air, "Hernia": pouch}
 
 __all__ = ["CONTRAST", "OUTSIDE", "paint_lesions"]

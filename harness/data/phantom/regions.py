@@ -73,11 +73,11 @@ def lung_regions(lung: Lung, hilum: Floats) -> list[Floats]:
 
 def region_boxes(chest: Anatomy, pose: Floats, size: int) -> Floats:
     """Return the regions as boxes (18, 4) in image pixels, cut at the image's border."""
-    boxes = np.empty((len(REGIONS), 4), np.float32)
-    for index, points in enumerate(region_points(chest)):
-        moved = apply_affine(pose, points * size)
-        boxes[index] = (*moved.min(axis=0), *moved.max(axis=0))
-    return boxes.clip(0, size)
+    points = region_points(chest)
+    starts = np.cumsum([0, *(len(group) for group in points[:-1])])
+    moved = apply_affine(pose, np.concatenate(points) * size)
+    corners = [np.minimum.reduceat(moved, starts), np.maximum.reduceat(moved, starts)]
+    return np.concatenate(corners, axis=1).clip(0, size).astype(np.float32)
 
 
 def candidates(lesion: Lesion) -> list[int]:
@@ -122,8 +122,7 @@ def labels9(region_findings: Mask) -> Mask:
     for column, name in enumerate(LABELS9):
         classes = [CLASS[finding] for finding in IMPLIES[name]]
         labels[:, column] = region_findings[:, classes].any(axis=1)
-    image = region_findings.any(axis=0)
-    if image[CLASS["Cardiomegaly"]] or image[CLASS["Effusion"]]:
+    if region_findings[:, [CLASS["Cardiomegaly"], CLASS["Effusion"]]].any():
         failure = LABELS9.index("fluid overload/heart failure")
         labels[:, failure] = region_findings[:, CLASS["Edema"]]
     return labels

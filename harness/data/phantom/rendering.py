@@ -1,161 +1,167 @@
 """Paint a scene: x-ray densities layer by layer, then the film's tone."""
 
+from functools import cache
 from typing import Final
 
 import cv2
 import numpy as np
 from scipy.special import expit
 
+from harness.data.phantom import skeleton
 from harness.data.phantom.cohort import stream
 from harness.data.phantom.distractors import paint_distractors
 from harness.data.phantom.names import CLASS
 from harness.data.phantom.opacities import paint_lesions
 from harness.data.phantom.scene import Scene
-from harness.data.phantom.shapes import Bytes, Floats, fill, stroke
-from harness.data.phantom.skeleton import ribs, shoulder_bones, vertebrae, vessels, windpipe
-from harness.data.phantom.textures import cut
+from harness.data.phantom.shapes import Bytes, Floats, enlarge, fill, shrink, soften, stroke
+from harness.data.phantom.textures import cut, noise
 from harness.data.phantom.tone import develop
 
 COARSE: Final = 64
 """Smooth layers are computed on this raster and enlarged."""
 
+OUTER: Final = 128
+"""Raster of the body's outline and the windpipe, whose edges are soft on a film."""
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the C library keep up to 32 MiB that layers free, instead of giving them back each time.
+
+    glibc raises its thresholds to the size of a large block that is freed. Without it every layer
+    of every film is paged in anew: 430 page faults a film of 256 x 256 instead of 48.
+    """
+    np.empty(1 << 24, np.uint8)
+
 
 def render(scene: Scene) -> Bytes:
     """Return the image (S, S) of a scene."""
+    keep_freed_memory()
+    size = scene.settings.size
     generator = stream(scene.settings, "paint", scene.film.index)
     own = stream(scene.settings, "vessels", scene.film.patient)
     lungs = scene.masks[0] | scene.masks[1]
-    aerated = smooth(lungs, scene.settings.size / 220)
-    density = soft_tissue(scene, generator)
-    density -= aerated * lung_depth(scene, lungs)
-    density += bones(scene, own.standard_normal(8).clip(-2, 2), aerated)
-    density += aerated * parenchyma(scene, own, generator)
+    aerated = soften(lungs * np.uint8(255), size / 250) * np.float32(1 / 255)
+    deep = soften(shrink(lungs * np.float32(1), COARSE), COARSE * 0.035)
+    density = soft_tissue(scene, deep, generator)
+    bone, bone_in_lung = bones(scene, own.standard_normal(8).clip(-2, 2))
+    density += bone
+    inside = enlarge(hila(scene) - air(scene, deep), size)
+    inside += bone_in_lung
+    inside += vessels(scene, own)
+    inside += 0.010 * cut(generator, "clumps", size, size, size)
+    density += inside * aerated
     paint_lesions(scene, density, aerated, generator)
     paint_distractors(scene, density)
     return develop(scene, density, generator)
 
 
-def smooth(mask: Bytes, sigma: float) -> Floats:
-    """Return a mask (S, S) with soft edges as float32 from 0 to 1."""
-    blurred = cv2.GaussianBlur(mask * np.uint8(255), (0, 0), sigma)
-    return blurred.astype(np.float32) * np.float32(1 / 255)
-
-
-def enlarge(coarse: Floats, size: int) -> Floats:
-    """Return a coarse layer at the film's size."""
-    field: Floats = cv2.resize(
-        coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC
-    )
-    return field
-
-
 def coarse_coordinates(scene: Scene) -> tuple[Floats, Floats]:
     """Return the canonical x and y (COARSE, COARSE) of the coarse raster's cells."""
     size = scene.settings.size
-    inverse = cv2.invertAffineTransform(scene.pose)
-    axis = (np.arange(COARSE) + 0.5) * (size / COARSE)
+    inverse = cv2.invertAffineTransform(scene.pose).astype(np.float32)
+    axis = (np.arange(COARSE, dtype=np.float32) + 0.5) * (size / COARSE)
     x = (inverse[0, 0] * axis[None] + inverse[0, 1] * axis[:, None] + inverse[0, 2]) / size
     y = (inverse[1, 0] * axis[None] + inverse[1, 1] * axis[:, None] + inverse[1, 2]) / size
     return x, y
 
 
-def soft_tissue(scene: Scene, generator: np.random.Generator) -> Floats:
-    """Return the density (S, S) of everything but lungs and bones."""
+def soft_tissue(scene: Scene, deep: Floats, generator: np.random.Generator) -> Floats:
+    """Return the density (S, S) of everything but lungs and bones, less the windpipe's air."""
     size, chest = scene.settings.size, scene.chest
     x, y = coarse_coordinates(scene)
-    body = fill(np.zeros((size, size), np.uint8), [scene.pixels(chest.body)])
-    edge = smooth(body, size / 200)
-    small = cv2.resize(edge, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
-    thick = cv2.GaussianBlur(small, (0, 0), COARSE * 0.05)
-    middle = np.exp(-(((x - 0.5) / 0.075) ** 2))
-    base = max(chest.lungs[0].y[-1], chest.lungs[1].y[-1]) - 0.09
-    belly = expit((y - base) / 0.035)
-    level = 0.20 + 0.38 * thick**2 + 0.14 * middle + 0.16 * belly * thick
-    level += 0.018 * cv2.resize(cut(generator, "cloud", size, size, size), (COARSE, COARSE))
+    scale = OUTER / size
+    outline = fill(np.zeros((OUTER, OUTER), np.uint8), [scene.pixels(chest.body) * scale], 255)
+    pipe = np.zeros((OUTER, OUTER), np.uint8)
+    for part, value in zip(skeleton.windpipe(chest), (255, 130, 130), strict=True):
+        fill(pipe, [scene.pixels(part) * scale], value)
+    thick = soften(shrink(outline, COARSE) * np.float32(1 / 255), COARSE * 0.06)
+    aside = np.abs(x - 0.5)
+    base = max(chest.lungs[0].y[-1], chest.lungs[1].y[-1]) - 0.07
+    belly = expit((y - base) / 0.03)
+    level = 0.20 + 0.32 * thick**2 + 0.26 * belly * thick
+    level += 0.13 * expit((0.10 - aside) / 0.022) + 0.06 * np.exp(-((aside / 0.035) ** 2))
+    level -= 0.05 * expit((0.30 - y) / 0.04) * expit((aside - 0.22) / 0.03)
+    for cells, unevenness in ((4, 0.012), (10, 0.008)):
+        level += unevenness * noise(generator, COARSE, cells)
     if scene.film.sex == "F" and scene.film.age > 14:
         level += breasts(x, y)
     level -= stomach(x, y, chest.lungs[1].y[-1], generator)
-    density = enlarge(level, size)
-    density *= edge
-    heart = smooth(scene.masks[2], size / 120)
-    density += 0.05 * heart
-    return density
+    density = enlarge(level, OUTER)
+    density -= soften(pipe, 1.2) * np.float32(0.12 / 255)
+    density *= soften(outline, 1.1) * np.float32(1 / 255)
+    heart = fill(np.zeros_like(pipe), [scene.pixels(chest.heart) * scale], 255)
+    density += soften(heart, 1.0) * np.float32(0.035 / 255)
+    return enlarge(density, size)
 
 
 def breasts(x: Floats, y: Floats) -> Floats:
     """Return the density of the breasts: two round shadows with a lower border."""
     shadow = np.zeros_like(x)
-    for centre in (0.29, 0.71):
-        distance = ((x - centre) / 0.155) ** 2 + ((y - 0.60) / 0.135) ** 2
-        shadow += 0.055 * expit((1 - distance) * 7)
+    for centre in (0.28, 0.72):
+        distance = ((x - centre) / 0.155) ** 2 + ((y - 0.60) / 0.14) ** 2
+        shadow += 0.06 * expit((1 - distance) * 7)
     return shadow
 
 
 def stomach(x: Floats, y: Floats, base: float, generator: np.random.Generator) -> Floats:
     """Return what air in the stomach, under the left dome, takes from the density."""
-    depth = 0.16 * generator.random()
-    across, high = generator.uniform(0.05, 0.09), generator.uniform(0.02, 0.035)
-    centre = (0.68 + 0.03 * generator.standard_normal(), base + 0.005)
+    depth = 0.25 * max(generator.random() - 0.25, 0)
+    across, high = generator.uniform(0.04, 0.08), generator.uniform(0.018, 0.035)
+    centre = (0.69 + 0.025 * generator.standard_normal(), base + 0.005)
     distance = ((x - centre[0]) / across) ** 2 + ((y - centre[1]) / high) ** 2
     bubble: Floats = depth * expit((1 - distance) * 4)
     return bubble
 
 
-def lung_depth(scene: Scene, lungs: Bytes) -> Floats:
-    """Return what air takes from the density (S, S): more where the lung is deep."""
-    small = cv2.resize(lungs * np.float32(1), (COARSE, COARSE), interpolation=cv2.INTER_AREA)
-    deep = cv2.GaussianBlur(small, (0, 0), COARSE * 0.035)
-    air = 0.16 + 0.22 * deep**2
+def air(scene: Scene, deep: Floats) -> Floats:
+    """Return what air takes from the density (OUTER, OUTER): more where the lung is deep."""
+    taken = 0.13 + 0.20 * deep**2
     if scene.film.findings[CLASS["Emphysema"]]:
-        air *= 1.22
-    return enlarge(air, scene.settings.size)
+        taken *= 1.12
+    return enlarge(taken, OUTER)
 
 
-def bones(scene: Scene, own: Floats, aerated: Floats) -> Floats:
-    """Return the density (S, S) of the skeleton, less that of the air in the windpipe."""
+def bones(scene: Scene, own: Floats) -> tuple[Floats, Floats]:
+    """Return the skeleton's density (S, S) everywhere, and what the lungs' contrast adds to it."""
     size, chest = scene.settings.size, scene.chest
-    empty = np.zeros((size, size), np.uint8)
-    behind, front = ribs(chest, own)
-    collar, shoulder = shoulder_bones(chest, own)
-    posterior = layer(scene, behind, 110)
-    anterior = layer(scene, front, 55)
-    thorax = cv2.add(posterior, anterior)
-    soft = cv2.GaussianBlur(thorax, (0, 0), size / 300).astype(np.float32)
-    inner = cv2.blur(thorax, (int(size / 42) | 1,) * 2).astype(np.float32)
-    rib = (soft * 1.5 - inner * 0.6) * np.float32(0.085 / 110)
-    rib *= 0.35 + 0.65 * aerated
-    girdle = cv2.add(layer(scene, collar, 120), layer(scene, shoulder, 60))
-    spine = layer(scene, list(vertebrae()), 60)
-    rest = cv2.GaussianBlur(cv2.add(girdle, spine), (0, 0), size / 260)
-    pipe = fill(empty, [scene.pixels(outline) for outline in windpipe(chest)[:1]], 200)
-    for outline in windpipe(chest)[1:]:
-        fill(pipe, [scene.pixels(outline)], 120)
-    tube = cv2.GaussianBlur(pipe, (0, 0), size / 150).astype(np.float32)
-    rib += rest.astype(np.float32) * np.float32(0.10 / 120)
-    rib -= tube * np.float32(0.11 / 200)
-    return rib
+
+    def layer(outlines: Floats, value: int) -> Bytes:
+        return fill(np.zeros((size, size), np.uint8), scene.pixels(outlines), value)
+
+    behind, front = skeleton.ribs(chest, own)
+    cage = cv2.add(layer(behind, 110), layer(front, 60))
+    smooth, mean = soften(cage, size / 300), cv2.blur(cage, (int(size / 36) | 1,) * 2)
+    rib = cv2.addWeighted(smooth, 1.35, mean, -0.75, 0, dtype=cv2.CV_32F)  # bright margins
+    solid = layer(skeleton.vertebrae(), 40)
+    for pair in skeleton.shoulders(chest, own):
+        fill(solid, scene.pixels(pair), 50)
+    collar = layer(skeleton.clavicles(chest, own), 70)
+    rest = soften(cv2.add(solid, collar), size / 230).astype(np.float32)
+    per_rib, per_rest = 0.060 / 110, 0.085 / 70
+    return (
+        cv2.addWeighted(rib, 0.22 * per_rib, rest, 0.55 * per_rest, 0),
+        cv2.addWeighted(rib, 0.78 * per_rib, rest, 0.45 * per_rest, 0),
+    )
 
 
-def layer(scene: Scene, outlines: list[Floats], value: int) -> Bytes:
-    """Return canonical outlines filled with a value (S, S) uint8."""
-    size = scene.settings.size
-    canvas = np.zeros((size, size), np.uint8)
-    for outline in outlines:
-        fill(canvas, [scene.pixels(outline)], value)
-    return canvas
-
-
-def parenchyma(scene: Scene, own: np.random.Generator, generator: np.random.Generator) -> Floats:
-    """Return vessels and the fine texture of the lungs (S, S)."""
+def vessels(scene: Scene, own: np.random.Generator) -> Floats:
+    """Return the density (S, S) of the lungs' vessels."""
     size, sparse = scene.settings.size, bool(scene.film.findings[CLASS["Emphysema"]])
     canvas = np.zeros((size, size), np.uint8)
-    for order, curves in reversed(vessels(scene.chest, own, sparse)):
-        width = max(1, round(size / 256 * (3, 2, 1)[order]))
-        stroke(canvas, [scene.pixels(curve) for curve in curves], (170, 120, 70)[order], width)
-    for hilum in scene.chest.hila:
-        x, y = scene.pixels(hilum)
-        cv2.circle(canvas, (int(x), int(y)), round(size * 0.022), 110, -1)
-    lines = cv2.GaussianBlur(canvas, (0, 0), size / 280).astype(np.float32)
-    lines *= np.float32((0.10 if sparse else 0.16) / 170)
-    lines += 0.011 * cut(generator, "clumps", size, size, size)
-    return lines
+    groups = skeleton.vessels(scene.chest, own, 9 if sparse else 15)
+    styles = ((150, 2.2), (105, 1.3), (65, 1.0), (70, 1.0))
+    for curves, (value, width) in reversed(list(zip(groups, styles, strict=True))):
+        stroke(canvas, scene.pixels(curves), value, max(1, round(size / 256 * width)))
+    return soften(canvas, size / 330) * np.float32((0.075 if sparse else 0.115) / 150)
+
+
+def hila(scene: Scene) -> Floats:
+    """Return the density (OUTER, OUTER) of the hilar vessels and nodes."""
+    canvas = np.zeros((OUTER, OUTER), np.uint8)
+    offsets = np.array([(0.5, -2.4), (1.2, -0.6), (0.7, 1.2), (1.4, 3.0)]) * 0.014
+    for hilum, outward in zip(scene.chest.hila, (-1, 1), strict=True):
+        nodes = scene.pixels(hilum + offsets * (outward, 1)) * (OUTER / scene.settings.size)
+        for x, y in nodes.astype(int):
+            cv2.circle(canvas, (int(x), int(y)), 2, 255, -1)
+    return soften(canvas, 1.6) * np.float32(0.075 / 255)

@@ -50,26 +50,30 @@ def organ_masks(size: int, chest: Anatomy, pose: Floats) -> Bytes:
     A lung mask is the lung field: air, fluid and opacities in it included, heart and
     mediastinum not.
     """
-    masks = np.zeros((3, size, size), np.uint8)
+    organs = np.zeros((size, size), np.uint8)
 
-    def moved(outline: Floats) -> Floats:
-        return apply_affine(pose, outline * size)
+    def draw(outline: Floats, value: int) -> None:
+        fill(organs, [apply_affine(pose, outline * size)], value)
 
-    heart, mediastinum = moved(chest.heart), moved(chest.mediastinum)
-    for mask, lung in zip(masks, chest.lungs[::-1], strict=False):
-        fill(mask, [moved(lung.outline)])
-        fill(mask, [mediastinum], 0)
-        fill(mask, [heart], 0)
-    fill(masks[2], [heart])
+    right, left = chest.lungs
+    draw(left.outline, 1)
+    draw(right.outline, 2)
+    for hiding in chest.middle[1:]:
+        draw(hiding, 0)
+    draw(chest.heart, 3)
+    masks: Bytes = (organs == np.array((1, 2, 3), np.uint8)[:, None, None]).view(np.uint8)
     return masks
 
 
 def support_of(lesion: Lesion, masks: Bytes, pose: Floats) -> Bytes:
-    """Return the pixels (S, S) of a lesion: its outline within the lung, or outside the organs."""
+    """Return the pixels (S, S) of a lesion: its outline within the lung, or outside the organs.
+
+    A lesion of which that would leave nothing keeps its whole outline.
+    """
     size = masks.shape[-1]
     support = fill(np.zeros((size, size), np.uint8), [apply_affine(pose, lesion.outline * size)])
-    if lesion.side == OUTSIDE:
-        support[masks.any(axis=0)] = 0
-    elif lesion.side < MIDDLE:
-        support &= masks[1 - lesion.side]
-    return support
+    if lesion.side == MIDDLE:
+        return support
+    allowed = ~masks.any(axis=0) if lesion.side == OUTSIDE else masks[1 - lesion.side]
+    clipped: Bytes = support & allowed.view(np.uint8)
+    return clipped if clipped.any() else support

@@ -75,7 +75,8 @@ def independent_seats(
     probability 1 - p: over images that have the finding with prevalence p, seats are independent.
     """
     absent = 1 - prevalence
-    draws, taken = generator.random(len(weights)), []
+    draws = generator.random(len(weights))
+    taken: list[int] = []
     for seat, weight in enumerate(weights):
         chance = 1 - absent**weight
         if not taken:

@@ -12,8 +12,9 @@ STYLES = ("nih", "jsrt")
 class PhantomSettings:
     """Determine every phantom, together with an index; the fields are plain and JSON-able.
 
-    `size` moves no annotation relative to the image; `style`, `distractors` and `label_noise`
-    change no clean annotation; `pose_spread` changes nothing but the pose.
+    `style`, `distractors` and `label_noise` change no clean annotation. `size` and `pose_spread`
+    leave patients, anatomy and findings as they are and only move them (a finding at the edge of
+    a region may be counted in it on one raster and not on another).
 
     Raises:
         SettingError: a value is out of its range.

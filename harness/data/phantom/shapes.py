@@ -1,5 +1,6 @@
 """Smooth curves in the chest's own units, and their rasters."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -56,28 +57,58 @@ def apply_affine(matrix: Floats, points: Floats) -> Floats:
 
 def fixed_point(points: Floats) -> npt.NDArray[np.int32]:
     """Return pixel coordinates as OpenCV's fixed-point ones, whose pixel centres are whole."""
-    return np.rint((points - 0.5) * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    fixed: npt.NDArray[np.int32] = np.rint((points - 0.5) * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    return fixed
 
 
-def fill(canvas: Bytes, outlines: list[Floats], value: int = 1) -> Bytes:
-    """Fill outlines (N, 2), in pixels, on a canvas (H, W); overlaps cancel (even-odd)."""
-    cv2.fillPoly(canvas, [fixed_point(o) for o in outlines], value, cv2.LINE_8, SUBPIXEL_BITS)
+def fill(canvas: Bytes, outlines: Sequence[Floats] | Floats, value: int = 1) -> Bytes:
+    """Fill outlines (M, N, 2), in pixels, on a canvas (H, W); overlaps cancel (even-odd)."""
+    if isinstance(outlines, np.ndarray):
+        polygons = list(fixed_point(outlines))
+    else:
+        polygons = [fixed_point(outline) for outline in outlines]
+    cv2.fillPoly(canvas, polygons, value, cv2.LINE_8, SUBPIXEL_BITS)
     return canvas
 
 
-def stroke(canvas: Bytes, curves: list[Floats], value: int, thickness: int = 1) -> Bytes:
-    """Draw antialiased open curves (N, 2), in pixels, on a canvas (H, W)."""
-    points = [fixed_point(curve) for curve in curves]
+def stroke(canvas: Bytes, curves: Floats, value: int, thickness: int = 1) -> Bytes:
+    """Draw antialiased open curves (M, N, 2), in pixels, on a canvas (H, W)."""
+    points = list(fixed_point(curves))
     cv2.polylines(canvas, points, False, value, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
     return canvas
 
 
-def band(curve: Floats, width: Floats | float) -> Floats:
-    """Return the outline (2N, 2) of a band of the given full width along a curve (N, 2)."""
-    along = np.gradient(curve, axis=0)
-    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-12
-    half = np.column_stack([-along[:, 1], along[:, 0]]) * np.asarray(width)[..., None] / 2
-    return np.concatenate([curve + half, (curve - half)[::-1]])
+@cache
+def tangents(knots: int, steps: int) -> Floats:
+    """Return the weights (points, knots) of an open spline's direction at its points."""
+    weights: Floats = np.gradient(catmull_rom(knots, steps, False), axis=0)
+    return weights
+
+
+def ribbon(knots: Floats, width: Floats | float, steps: int = 4) -> Floats:
+    """Return the outlines (..., 2N, 2) of bands of a full width (N,) along knots (..., K, 2)."""
+    count = knots.shape[-2]
+    curve, along = catmull_rom(count, steps, False) @ knots, tangents(count, steps) @ knots
+    across = along[..., ::-1] * (-1.0, 1.0)
+    across *= (np.asarray(width) / 2 / np.sqrt((along**2).sum(axis=-1)))[..., None]
+    return np.concatenate([curve + across, (curve - across)[..., ::-1, :]], axis=-2)
+
+
+def soften(image: Floats, sigma: float) -> Floats:
+    """Return an image (H, W) blurred by a Gaussian of `sigma` pixels, cut at 2.5 of them."""
+    size = 2 * max(1, round(2.5 * sigma)) + 1
+    blurred: Floats = cv2.GaussianBlur(image, (size, size), sigma)
+    return blurred
+
+
+def enlarge(coarse: Floats, size: int) -> Floats:
+    """Return a coarse layer (C, C) at the film's size (size, size), float32."""
+    return cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def shrink(image: Floats, size: int) -> Floats:
+    """Return an image (H, W) averaged down to (size, size)."""
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def blob(

@@ -1,7 +1,11 @@
 """The networks of the attention plugin: hand-worked numbers, invariances, gradients."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
+import attention
 import pytest
 import torch
 from attention.network import (
@@ -284,3 +288,13 @@ def test_gated_maps_are_the_mean_of_three_unit_ranges():
 def test_unknown_options_are_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_file_stands_alone():
+    """Executed as a file of no package, it loads torch and nothing of the harness."""
+    code = (
+        "import runpy, sys; sys.modules['harness'] = None; "
+        "runpy.run_path(sys.argv[1]); sys.exit('torch' not in sys.modules)"
+    )
+    path = Path(attention.__file__).with_name("network.py")
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)

@@ -1,11 +1,11 @@
 """AG-CNN of Guan et al. (2018, 2020): a global, a local and a fusion branch, trained in turn.
 
-The global branch is a `CheXNet`; its heat map says which part of the image the local branch,
-another one, sees in full size. `backbone` of either takes torchvision's DenseNet-121 state dict
-without `classifier.weight` and `classifier.bias`.
+The heat map of the global branch says which part of the image the local branch sees in full size.
+A branch is any network of images (B, 1, H, W) that gives `features(images)` (B, D, h, w) and, when
+called, its logits and class maps as `Output` has them.
 """
 
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,8 +13,12 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .backbones import Output
-from .chexnet import CheXNet
+
+class Output(NamedTuple):
+    """Hold what a network says of B radiographs and C classes."""
+
+    logits: Tensor  # (B, C)
+    maps: Tensor  # (B, C, h, w), higher means more disease
 
 
 def heat_map(features: Tensor) -> Tensor:
@@ -63,12 +67,12 @@ class LocalBranch(nn.Module):
     The global branch is not trained and stays in evaluation mode.
     """
 
-    def __init__(self, classes: int, guide: CheXNet, threshold: float = 0.7) -> None:
-        """Build the branch; `threshold` is tau."""
+    def __init__(self, guide: nn.Module, branch: nn.Module, threshold: float = 0.7) -> None:
+        """Let `branch` see what the trained `guide` attends to; `threshold` is tau."""
         super().__init__()
         self.threshold = threshold
         self.guide = guide.requires_grad_(False)
-        self.branch = CheXNet(classes)
+        self.branch = branch
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode of the local branch alone."""
@@ -93,11 +97,11 @@ class FusionBranch(nn.Module):
     Only the classifier is trained; both branches stay in evaluation mode.
     """
 
-    def __init__(self, classes: int, local: LocalBranch) -> None:
-        """Build the branch on top of a local branch and its guide."""
+    def __init__(self, classes: int, local: LocalBranch, channels: int = 1024) -> None:
+        """Build the branch on a local branch and its guide, of `channels` features each."""
         super().__init__()
         self.local = local.requires_grad_(False)
-        self.classifier = nn.Linear(2 * 1024, classes)
+        self.classifier = nn.Linear(2 * channels, classes)
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode of the classifier alone."""
@@ -110,5 +114,5 @@ class FusionBranch(nn.Module):
         whole = self.local.guide.features(images)
         part = self.local.branch.features(self.local.crops(images, whole))
         logits = self.classifier(torch.cat([whole.mean((2, 3)), part.mean((2, 3))], dim=1))
-        weight = self.classifier.weight[:, :1024, None, None]
+        weight = self.classifier.weight[:, : whole.shape[1], None, None]
         return Output(logits, F.conv2d(whole, weight))

@@ -1,30 +1,28 @@
 """The networks of the baselines plugin: hand-worked numbers, limits, invariances, gradients."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
+import baselines
 import pytest
 import torch
-from baselines.agcnn import (
-    FusionBranch,
-    LocalBranch,
-    attended_boxes,
-    crop_and_resize,
-    heat_map,
-    largest_component,
+from baselines.network import (
+    DCNN,
+    CheXNet,
+    GrayToImageNet,
+    Metadata,
+    MultiMapTransfer,
+    SENet,
+    SqueezeExcitation,
+    class_maps,
+    log_sum_exp_pool,
+    max_min_pool,
 )
-from baselines.backbones import GrayToImageNet, class_maps
-from baselines.chexnet import CheXNet
-from baselines.dcnn import DCNN, log_sum_exp_pool
-from baselines.metadata import Metadata
-from baselines.senet import MultiMapTransfer, SENet, SqueezeExcitation, max_min_pool
 from torchvision.models import densenet121, resnet50
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
 from torchvision.transforms.functional import normalize
-
-
-def local_branch():
-    return LocalBranch(14, CheXNet(14))
-
 
 VARIANTS = {
     "dcnn-lse": lambda: DCNN(14),
@@ -32,8 +30,6 @@ VARIANTS = {
     "dcnn-avg-plain": lambda: DCNN(14, pool="avg", transition=False),
     "chexnet": lambda: CheXNet(14),
     "senet": lambda: SENet(14),
-    "agcnn-local": local_branch,
-    "agcnn-fusion": lambda: FusionBranch(14, local_branch()),
 }
 
 
@@ -43,11 +39,10 @@ def network(request):
     torch.manual_seed(1)
     network = VARIANTS[request.param]()
     for module in network.modules():
-        module.training = True  # of the frozen parts too
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        network(images(4, 64, seed=3))
+        network.train()(images(4, 64, seed=3))
     return network.eval()
 
 
@@ -75,12 +70,11 @@ def test_logits_and_maps_at_every_size(network, size):
     assert maps.isfinite().all()
 
 
-def test_gradients_reach_every_trained_parameter(network):
+def test_gradients_reach_every_parameter(network):
     # In evaluation mode: in training, batch normalisation takes away a bias that comes before it.
     network(images(3, 64)).logits.square().sum().backward()
-    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    assert trained
-    assert [name for name, p in trained.items() if p.grad is None or not p.grad.any()] == []
+    idle = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
 
 
 def _close(values, expected):
@@ -246,89 +240,6 @@ def test_senet_logits_are_pooled_from_its_maps():
     torch.testing.assert_close(logits, maps.amax((2, 3)) + 0.5 * maps.amin((2, 3)))
 
 
-def test_heat_map_is_the_largest_magnitude():
-    features = torch.tensor([[[[1.0, -2.0]], [[-5.0, 0.5]]]])
-    torch.testing.assert_close(heat_map(features), torch.tensor([[[5.0, 2.0]]]))
-
-
-def test_largest_component_joins_corners_and_leaves_out_smaller_ones():
-    mask = torch.zeros(6, 8, dtype=torch.bool)
-    mask[1, 1] = mask[2, 2] = mask[3, 2] = True  # three positions, joined at a corner
-    mask[5, 6] = mask[5, 7] = True
-    assert largest_component(mask) == [1.0, 1.0, 3.0, 4.0]
-    assert largest_component(torch.zeros(6, 8, dtype=torch.bool)) == [0.0, 0.0, 8.0, 6.0]
-
-
-def test_attended_boxes_are_those_of_the_hottest_part():
-    heat = torch.zeros(3, 4, 4)
-    heat[0, 1, 2] = 1.0
-    heat[1] = 5.0  # constant: the whole image
-    heat[2] = torch.tensor([[0.0, 0.69, 0.71, 1.0]])
-    boxes = attended_boxes(heat, size=(4, 4), threshold=0.7)
-    expected = [[2.0, 1.0, 3.0, 2.0], [0.0, 0.0, 4.0, 4.0], [2.0, 0.0, 4.0, 4.0]]
-    assert boxes.tolist() == expected
-
-
-def test_attended_boxes_are_in_pixels_of_the_image():
-    heat = torch.zeros(1, 7, 7)
-    heat[0, 2, 5] = 3.0
-    ((x1, y1, x2, y2),) = attended_boxes(heat, size=(224, 224), threshold=0.7).tolist()
-    # Cell (2, 5) covers rows 64..96 and columns 160..192; its centre is hottest.
-    assert (x1 + x2) / 2 == pytest.approx(176)
-    assert (y1 + y2) / 2 == pytest.approx(80)
-    assert 0 < x2 - x1 < 32
-
-
-def test_crop_of_the_whole_image_is_the_image():
-    image = images(1, 8)
-    whole = torch.tensor([[0.0, 0.0, 8.0, 8.0]])
-    torch.testing.assert_close(crop_and_resize(image, whole), image)
-
-
-def test_crop_enlarges_its_box():
-    ramp = torch.arange(8.0).expand(1, 1, 8, 8)  # pixel i has the value i, at i + 0.5
-    part = crop_and_resize(ramp, torch.tensor([[2.0, 3.0, 6.0, 7.0]]))
-    # Output pixel j looks at x = 2 + (j + 0.5) / 2, where the ramp is x - 0.5.
-    expected = torch.tensor([1.5 + (j + 0.5) / 2 for j in range(8)]).expand(8, 8)
-    torch.testing.assert_close(part[0, 0], expected)
-
-
-def test_crop_does_not_fade_at_the_border_of_the_image():
-    bright = torch.ones(1, 1, 8, 8)
-    part = crop_and_resize(bright, torch.tensor([[0.0, 0.0, 2.0, 8.0]]))
-    torch.testing.assert_close(part, bright)
-
-
-def test_agcnn_trains_one_branch_at_a_time():
-    local = local_branch().train()
-    assert local.branch.training
-    assert not any(module.training for module in local.guide.modules())
-    assert not any(p.requires_grad for p in local.guide.parameters())
-    assert all(p.requires_grad for p in local.branch.parameters())
-    fusion = FusionBranch(14, local).train()
-    assert fusion.classifier.training
-    assert not any(module.training for module in fusion.local.modules())
-    assert [n for n, p in fusion.named_parameters() if p.requires_grad] == [
-        "classifier.weight",
-        "classifier.bias",
-    ]
-
-
-def test_fusion_sees_the_whole_and_the_part():
-    torch.manual_seed(0)
-    fusion = FusionBranch(14, local_branch()).eval()
-    gray = images(2, 64)
-    with torch.no_grad():
-        guide, branch = fusion.local.guide, fusion.local.branch
-        whole = guide.features(gray)
-        boxes = attended_boxes(heat_map(whole), (64, 64), 0.7)
-        part = branch.features(crop_and_resize(gray, boxes))
-        joined = torch.cat([whole.mean((2, 3)), part.mean((2, 3))], dim=1)
-        torch.testing.assert_close(fusion(gray).logits, fusion.classifier(joined))
-        local_logits = fusion.local(gray).logits
-        torch.testing.assert_close(local_logits, branch.classifier(joined[:, 1024:]))
-
-
 def test_metadata_by_hand():
     network = Metadata(1)
     with torch.no_grad():
@@ -354,3 +265,14 @@ def test_metadata_gradients_and_rows_alone(hidden):
 def test_unknown_pooling_is_named():
     with pytest.raises(ValueError, match="pool is 'median'"):
         DCNN(14, pool="median")
+
+
+@pytest.mark.parametrize("name", ["network", "agcnn"])
+def test_file_stands_alone(name):
+    """Executed as a file of no package, it loads torch and nothing of the harness."""
+    code = (
+        "import runpy, sys; sys.modules['harness'] = None; "
+        "runpy.run_path(sys.argv[1]); sys.exit('torch' not in sys.modules)"
+    )
+    path = Path(baselines.__file__).with_name(f"{name}.py")
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)

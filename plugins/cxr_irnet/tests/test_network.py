@@ -1,5 +1,10 @@
 """The networks of CXR-IRNet: hand-worked numbers, invariances, gradients."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import cxr_irnet
 import pytest
 import torch
 from cxr_irnet.network import CXRIRNet, GrayToImageNet, MultiScaleAttention, UNet, mask_weights
@@ -248,3 +253,13 @@ def test_unknown_options_are_named(options, message):
 def test_weighting_without_masks_is_refused():
     with pytest.raises(ValueError, match="'soft' needs masks"):
         CXRIRNet(14)(images(1, 64))
+
+
+def test_file_stands_alone():
+    """Executed as a file of no package, it loads torch and nothing of the harness."""
+    code = (
+        "import runpy, sys; sys.modules['harness'] = None; "
+        "runpy.run_path(sys.argv[1]); sys.exit('torch' not in sys.modules)"
+    )
+    path = Path(cxr_irnet.__file__).with_name("network.py")
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)

@@ -1,0 +1,57 @@
+"""Every metric again, from stored predictions: no images, no GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RecordError
+from harness.home import home
+from harness.metrics.evaluated import Evaluated, read_evaluated
+from harness.plugins import registry
+from harness.results.records import find_records, folder_of, read_record, read_scores, write_record
+
+
+def metrics_of(evaluated: Evaluated) -> dict[str, Any]:
+    """Return every metric that stored predictions allow, by name."""
+    metrics = registry().offered("metrics")
+    reports = {name: registry().resolve("metrics", name)(evaluated) for name in metrics}
+    return {name: report for name, report in reports.items() if report}
+
+
+def find_runs(root: Path, wanted: Sequence[str] | None) -> list[Path]:
+    """Return the folders of records named by folder, by run id or by label; all for None.
+
+    Raises:
+        RecordError: a name fits no record.
+    """
+    records = find_records(root)
+    if not wanted:
+        return [root / record["folder"] for record in records]
+    found = []
+    for name in wanted:
+        fits = [root / r["folder"] for r in records if name in (r["id"], r["label"], r["folder"])]
+        if not fits and (Path(name) / "record.json").exists():
+            fits = [Path(name)]
+        if not fits:
+            raise RecordError(f"no record in {root} is, or has the id or label, {name!r}")
+        found.extend(fits)
+    return found
+
+
+def rescore(root: Path, folder: Path) -> dict[str, Any]:
+    """Compute the metrics of one record again, write it, and return it.
+
+    Raises:
+        RecordError: its predictions are not there, or are not those it was made from.
+    """
+    record = read_record(folder)
+    secret = record["dataset"]["credentialed"]
+    place = home() / "private" / folder_of(record) if secret else folder
+    arrays = read_scores(folder, place if secret else None)
+    record["metrics"] = metrics_of(read_evaluated(place))
+    where = folder.parent.parent
+    private = place if secret else None
+    write_record(where, record, arrays, credentialed=secret, private=private)
+    return {**record, "folder": str(folder)}
