@@ -124,6 +124,8 @@ class CheXpert(Dataset):
         if path is None:
             raise DataError(f"{self._folder} has no {name}")
         table = read_table(path, (*_DETAILS, *self.space.classes))
+        if not len(table):
+            raise DataError(f"{path} has a header but no rows; it is cut short")
         places = table.values(0, _film)
         known = [
             table.values(2, _age),
@@ -152,6 +154,8 @@ class CheXpert(Dataset):
         if path is None:
             raise DataError(f"{self._folder} has neither {' nor '.join(PUBLIC_TEST)}")
         table = read_table(path, ("Study", *self.space.classes))
+        if not len(table):
+            raise DataError(f"{path} has a header but no rows; it is cut short")
         _check_once(table)
         labels = _labels(table, 1, meaning)
         pattern = "view*_frontal.jpg" if views == "frontal" else "view*_*.jpg"

@@ -87,10 +87,11 @@ class JSRT(Dataset):
         self._divide(np.array([2 - int(name[-3:]) % 2 for name in names]), int(test_fold))
 
     def _divide(self, fold: Array, test: int) -> None:
-        chosen = by_patient(self.samples.patients, SALT, SHARE) & (fold != test)
+        rest = np.flatnonzero(fold != test)
+        chosen = by_patient(self.samples.patients[rest], SALT, SHARE)
         self.splits = {
-            "train": np.flatnonzero((fold != test) & ~chosen),
-            "validation": np.flatnonzero(chosen),
+            "train": rest[~chosen],
+            "validation": rest[chosen],
             "test": np.flatnonzero(fold == test),
         }
         check_disjoint(self.splits, self.samples.patients)

@@ -79,7 +79,7 @@ def test_folds_are_odd_and_even_numbers(written):
             for part in dataset.splits
         }
         assert numbers["test"] == {int(fold) % 2}
-        assert numbers["train"] == {1 - int(fold) % 2} >= numbers["validation"]
+        assert numbers["train"] == numbers["validation"] == {1 - int(fold) % 2}
         assert dataset.protocol == f"scr-test-fold{fold}"
     odd = {f"JPCLN{k:03d}" for k in range(1, 155, 2)} | {f"JPCNN{k:03d}" for k in range(1, 94, 2)}
     assert len(odd) == 124  # as SCR's first fold
