@@ -191,13 +191,12 @@ class CheXpert(Dataset):
 
     def facts(self) -> list[Fact]:
         """Return counts against the release, and what was left out."""
-        facts: list[Fact] = [("protocol", self.protocol, None)]
+        facts: list[Fact] = []
         for what, count in self._counts.items():
             official = OFFICIAL.get(what.removeprefix("rows of "))
             said = f"{count:,} of {official:,}" if official else f"{count:,}"
             facts.append((what, said, True if count == official else None))
-        patients = len(set(self.samples.patients.tolist()))
-        return [*facts, ("patients", f"{patients:,}", None)]
+        return facts
 
 
 def _folder(root: Path) -> Path:

@@ -18,12 +18,10 @@ from harness import (
     LabelSpace,
     Samples,
     check_disjoint,
-    fingerprint,
     protocol_of,
 )
 
 Array = npt.NDArray[Any]
-Fact = tuple[str, str, bool | None]
 
 REQUIRED = ("image", "patient", "split")
 OPTIONAL = ("age", "sex", "view", "boxes")
@@ -116,14 +114,6 @@ class CSV(Dataset):
     def stamp(self, row: int) -> str:
         """Return name, size and time of the file behind a radiograph."""
         return stamp_file(self._paths[row])
-
-    def facts(self) -> list[Fact]:
-        """Return the fingerprints of the splits."""
-        names = self.samples.names
-        return [
-            (f"{part} fingerprint", fingerprint(names[rows]), None)
-            for part, rows in self.splits.items()
-        ]
 
 
 def _metadata(table: Table, optional: Mapping[str, int]) -> Array:

@@ -150,7 +150,6 @@ class JSRT(Dataset):
         nodules = int(self.samples.need("labels").sum())
         ages = int(np.isfinite(self.samples.need("metadata")[:, 0]).sum())
         return [
-            ("protocol", self.protocol, None),
             ("films with a nodule", f"{kinds['L']} of {OFFICIAL['L']}", _same(kinds, "L")),
             ("films without", f"{kinds['N']} of {OFFICIAL['N']}", _same(kinds, "N")),
             ("nodules with a place", f"{boxes} of {nodules}", True if boxes == nodules else None),
