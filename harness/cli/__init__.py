@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from harness.cli import audit, data, doctor, exchange, list_, ls, run, score, table, weights
+from harness.cli import (
+    audit,
+    compare,
+    data,
+    doctor,
+    exchange,
+    explain,
+    list_,
+    ls,
+    run,
+    score,
+    table,
+    weights,
+)
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -15,7 +28,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (run, table, list_, ls, score, data, exchange, audit, weights, doctor):
+for verb in (
+    run,
+    table,
+    list_,
+    ls,
+    score,
+    data,
+    exchange,
+    compare,
+    explain,
+    audit,
+    weights,
+    doctor,
+):
     verb.register(app)
 
 INTERRUPTED = 75  # the exit code that schedulers read as "try again"

@@ -40,18 +40,29 @@ def find_runs(root: Path, wanted: Sequence[str] | None) -> list[Path]:
     return found
 
 
+def stored(folder: Path) -> tuple[dict[str, Any], Evaluated]:
+    """Return a record and its stored predictions, checked against their hash.
+
+    Raises:
+        RecordError: they are not there, or not those that the record was made from.
+    """
+    record = read_record(folder)
+    secret = record["dataset"]["credentialed"]
+    place = home() / "private" / folder_of(record) if secret else folder
+    read_scores(folder, place if secret else None)
+    return record, read_evaluated(place)
+
+
 def rescore(root: Path, folder: Path) -> dict[str, Any]:
     """Compute the metrics of one record again, write it, and return it.
 
     Raises:
         RecordError: its predictions are not there, or are not those it was made from.
     """
-    record = read_record(folder)
+    record, evaluated = stored(folder)
     secret = record["dataset"]["credentialed"]
-    place = home() / "private" / folder_of(record) if secret else folder
-    arrays = read_scores(folder, place if secret else None)
-    record["metrics"] = metrics_of(read_evaluated(place))
-    where = folder.parent.parent
-    private = place if secret else None
-    write_record(where, record, arrays, credentialed=secret, private=private)
+    record["metrics"] = metrics_of(evaluated)
+    private = home() / "private" / folder_of(record) if secret else None
+    arrays = evaluated.arrays(heavy=False)
+    write_record(folder.parent.parent, record, arrays, credentialed=secret, private=private)
     return {**record, "folder": str(folder)}

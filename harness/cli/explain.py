@@ -1,0 +1,83 @@
+"""``harness explain ROW``.
+
+The command, versions, fingerprints and files behind a measured number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("explain")(explain)
+
+
+def explain(
+    row: Annotated[str, typer.Argument(help="A run id, label or record folder.")],
+    results: Annotated[Path | None, typer.Option(help="Where records lie.")] = None,
+) -> None:
+    """Say how a measured row was made: what to type to make it again, and with what it was made."""
+    from tabulate import tabulate
+
+    from harness.home import results as default_results
+    from harness.results.records import read_record
+    from harness.results.rescore import find_runs
+
+    for folder in find_runs(results or default_results(), [row]):
+        record = read_record(folder)
+        print(f"\n{record['label']}, seed {record['seed']}: run {record['id']}")
+        print(tabulate(list(_facts(record, folder)), tablefmt="plain", disable_numparse=True))
+        for stage in record["stages"]:
+            print(_stage(stage))
+
+
+def _facts(record: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
+    from harness.engine.provenance import spelled
+    from harness.home import home
+
+    data, git = record["dataset"], record["git"]
+    changed = " with uncommitted changes" if git.get("changed") else ""
+    set_by_hand = [
+        f"{name}={entry['value']} ({entry['origin']})"
+        for name, entry in record["hyperparameters"].items()
+        if entry["origin"] != "default"
+    ]
+    facts = [
+        ("command", spelled(record["command"])),
+        ("dataset", f"{data['name']}, protocol {data['protocol']}"),
+        *[(f"  {split}", digest) for split, digest in data["fingerprints"].items()],
+        ("  labels", ", ".join(f"{k}: {v}" for k, v in data["policy"].items())),
+        ("  phantom", ", ".join(f"{k}={v}" for k, v in (data["phantom"] or {}).items())),
+        ("budget, recipe, TTA", ", ".join(record[k] for k in ("budget", "recipe", "tta"))),
+        ("not by default", ", ".join(set_by_hand)),
+        ("weights", ", ".join(f"{k} {v}" for k, v in record.get("weights", {}).items())),
+        ("selected by", record.get("selection") or ""),
+        ("device", ", ".join(f"{k}: {v}" for k, v in record["device"].items())),
+        ("versions", ", ".join(f"{k} {v}" for k, v in record["versions"].items())),
+        ("commit", git.get("commit", "") + changed),
+        ("record", str(folder / "record.json")),
+        ("scores", _scores(record)),
+        ("trained model", str(home() / "models" / folder.name)),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _scores(record: Mapping[str, Any]) -> str:
+    entry = record["scores"]
+    return f"{entry['file']}, sha256 {entry['sha256'][:16]}" if entry else "none stored"
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    if stage["kind"] == "map":
+        return f"map {stage['name']}: {stage['images']:,} images, digest {stage['digest']}"
+    shared = ", found in the cache" if stage["shared"] else ""
+    seconds = sum(stage["seconds"].values())
+    return (
+        f"stage {stage['name']}: {stage['epochs']} epochs of {stage['images']:,} images in "
+        f"{seconds:,.0f} s, best {stage['best_epoch'] or 'last'}, digest {stage['digest']}{shared}"
+    )
