@@ -86,7 +86,7 @@ class CheXpert(Dataset):
         tested = (
             self._films("valid.csv", meaning, views)
             if test == "valid"
-            else (self._public(meaning, views))
+            else self._public(meaning, views)
         )
         columns = {key: np.concatenate([train[key], tested[key]]) for key in train}
         _, study = np.unique(columns.pop("study"), return_inverse=True)
@@ -138,6 +138,7 @@ class CheXpert(Dataset):
         labels = _labels(table, len(_DETAILS), meaning)
         kept = frontal if views == "frontal" else np.ones(len(table), dtype=bool)
         _check_once(table)
+        self.policy = {**self.policy, "release": table.columns[0][0].split("/")[0]}
         self._counts[f"rows of {name}"] = len(table)
         self._counts[f"lateral films left out of {name}"] = int((~kept).sum())
         self._counts[f"films without sex in {name}"] = int(np.isnan(known[1]).sum())

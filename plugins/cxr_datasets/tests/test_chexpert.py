@@ -115,6 +115,10 @@ def test_the_small_release_lies_in_a_folder_and_protocols_are_named(root, tmp_pa
         (small / name).write_text((root / name).read_text().replace("v1.0/", "v1.0-small/"))
     again = CheXpert(tmp_path / "elsewhere")
     assert again.samples.names.tolist() == dataset.samples.names.tolist()
+    assert (dataset.policy["release"], again.policy["release"]) == (
+        "CheXpert-v1.0",
+        "CheXpert-v1.0-small",
+    )
     monkeypatch.setattr("cxr_datasets.chexpert.OFFICIAL", {"train.csv": 82, "valid.csv": 2})
     assert CheXpert(root).protocol == "official"
     assert OFFICIAL == {"train.csv": 223_414, "valid.csv": 234}
