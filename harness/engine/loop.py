@@ -48,6 +48,8 @@ def train(stage: Stage, folder: Path, compute: Compute, seed: int) -> State:
     with _stop_signals(sitting):
         while not sitting.state.finished:
             sitting.epoch()
+            if from_first(sitting.asked_to_stop):
+                raise sitting.interrupted()
     sitting.conclude()
     return sitting.state
 
@@ -152,10 +154,14 @@ class _Sitting:
             self._save()
             self.clock.resume()
         if stop and (between or not alone):
-            raise Interrupted(
-                f"stopped in stage {self.stage.name!r}, epoch {self.state.epoch + 1}; "
-                "the same command goes on from the last checkpoint"
-            )
+            raise self.interrupted()
+
+    def interrupted(self) -> Interrupted:
+        """Return what is said of a stage that is left before its end."""
+        return Interrupted(
+            f"stopped in stage {self.stage.name!r}, epoch {self.state.epoch + 1}; "
+            "the same command goes on from the last checkpoint"
+        )
 
     def _look(self) -> None:
         """Bring the sums of losses to the host and make sure that they are numbers."""
