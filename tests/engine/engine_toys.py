@@ -139,9 +139,7 @@ class Toy(Model):
 
 def train(model, *, train=50, validation=30, seed=0, compute=COMPUTE, budget=FULL, fresh=False):
     """Train a model on toy samples in the present home; return its task."""
-    task = LiveTask(
-        model, samples(train, 1), samples(validation, 2), {}, compute, budget, seed
-    )
+    task = LiveTask(model, samples(train, 1), samples(validation, 2), {}, compute, budget, seed)
     task.fresh = fresh
     learn(model, task, task.train_stage)
     return task

@@ -180,10 +180,14 @@ def assert_same_bits(first, second):
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS.keys())
 def test_same_weights_as_a_bare_loop(work, tmp_path):
     ours, theirs = network_of(work), network_of(work)
-    state = loop.train(stage_of(work, ours), tmp_path, replace(COMPUTE, micro_batch=work.micro_batch), SEED)
+    state = loop.train(
+        stage_of(work, ours), tmp_path, replace(COMPUTE, micro_batch=work.micro_batch), SEED
+    )
     history = bare_loop(work, theirs)
     assert_same_bits(ours, theirs)
-    named = [sum(v for k, v in entry.items() if k in ("bce", "one", "two")) for entry in state.history]
+    named = [
+        sum(v for k, v in entry.items() if k in ("bce", "one", "two")) for entry in state.history
+    ]
     np.testing.assert_allclose(named, history, rtol=1e-5)
 
 

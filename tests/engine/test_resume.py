@@ -196,7 +196,9 @@ def test_a_loss_that_is_no_number_is_named_and_the_checkpoint_kept(tmp_path):
         return {"bce": bce(network, batch)["bce"] * bad}
 
     stage.loss = breaks
-    with pytest.raises(TrainingError, match=r"stage 'stage': the loss bce is not finite in epoch 2"):
+    with pytest.raises(
+        TrainingError, match=r"stage 'stage': the loss bce is not finite in epoch 2"
+    ):
         loop.train(stage, tmp_path, COMPUTE, SEED)
     assert checkpoint.load(tmp_path / "checkpoint.safetensors", stage_of()).epoch == 1
 
@@ -221,3 +223,11 @@ def test_a_finished_run_found_again_has_the_same_weights(own_home):
     assert np.isfinite(steps[1][-1]["score"])
     left = {file.name for file in (own_home / "stages").glob("*/*")}
     assert left == {"begun.json", "stage.json", "weights.safetensors"}
+
+
+def test_a_disk_that_takes_no_checkpoint_is_one_message(tmp_path):
+    """A limit on the size of files stands for a full disk: the same path, another number."""
+    done = python("small_disk.py", tmp_path, HARNESS_HOME=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert "checkpoint.safetensors could not be written: File too large" in done.stdout
+    assert not [file for file in tmp_path.rglob("*") if file.suffix in (".safetensors", ".tmp")]
