@@ -55,7 +55,8 @@ class Stage:
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise SettingError(f"stage {self.name!r} needs either epochs or steps")
-        if min(self.batch_size, self.accumulate, self.epochs or 1, self.steps or 1) < 1:
+        lengths = [length for length in (self.epochs, self.steps) if length is not None]
+        if min(self.batch_size, self.accumulate, *lengths) < 1:
             raise SettingError(
                 f"stage {self.name!r}: epochs, steps, batch_size and accumulate are at least 1"
             )
