@@ -2,7 +2,6 @@
 
 import os
 import resource
-import sys
 
 from engine_toys import Toy, train
 

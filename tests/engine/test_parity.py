@@ -76,7 +76,7 @@ def sources_of(work):
     return {"one": first, "two": samples(work.second, 5)} if work.second else {"data": first}
 
 
-def bare_loop(work, network):
+def bare_loop(work, network):  # noqa: C901 - written out, as it would be by hand
     """Train as a careful person would write it by hand, with the harness's random numbers."""
     network.to(memory_format=torch.channels_last)
     sources = sources_of(work)

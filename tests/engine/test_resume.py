@@ -106,9 +106,10 @@ def train_killed_at(number, stage, folder, monkeypatch):
         done.append(arguments)
         return forward(self, *arguments)
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setattr(step.Stepper, "forward", counted)
-        loop.train(stage, folder, COMPUTE, SEED)
+        with pytest.raises(Killed):
+            loop.train(stage, folder, COMPUTE, SEED)
 
 
 @pytest.mark.parametrize("often", [True, False], ids=["mid-epoch", "epoch"])

@@ -53,6 +53,12 @@ def test_equal_weights_on_both_ranks(name, ranks):
         assert torch.equal(value, second[key]), key
 
 
+def test_stopped_in_an_epoch_and_begun_again(ranks):
+    for found in ranks:
+        for key, value in part(found, "uneven").items():
+            assert torch.equal(value, part(found, "resumed")[key]), key
+
+
 @pytest.mark.parametrize("count", two_ranks.COUNTS)
 def test_every_image_is_predicted_once(count, ranks):
     first, second = (part(found, f"predict-{count}") for found in ranks)

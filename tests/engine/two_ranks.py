@@ -87,6 +87,29 @@ def predicted(count):
     return {"scores": torch.from_numpy(said.scores), "maps": maps, "seen": seen}
 
 
+class Stopped(Exception):
+    """Both ranks end here."""
+
+
+def resumed(folder):
+    """Train a stage, stopped in the middle of its second epoch and begun again; as ``trained``."""
+    often, looks, save = loop.CHECKPOINT_SECONDS, loop._LOOK_EVERY, loop._Sitting._save
+
+    def stop(self):
+        save(self)
+        if (self.state.epoch, self.state.batch) == (1, 2):
+            raise Stopped
+
+    loop.CHECKPOINT_SECONDS, loop._LOOK_EVERY, loop._Sitting._save = 0.0, 1, stop
+    try:
+        trained("uneven", folder)
+    except Stopped:
+        pass
+    finally:
+        loop.CHECKPOINT_SECONDS, loop._LOOK_EVERY, loop._Sitting._save = often, looks, save
+    return trained("uneven", folder)
+
+
 def main(folder):
     """Write weights by stage, predictions by count, and a whole model's weights."""
     torch.set_num_threads(1)
@@ -95,6 +118,7 @@ def main(folder):
     found = {}
     for name in STAGES:
         found |= {f"{name}/{key}": value for key, value in trained(name, folder).items()}
+    found |= {f"resumed/{key}": value for key, value in resumed(folder / "resumed").items()}
     for count in COUNTS:
         found |= {f"predict-{count}/{key}": value for key, value in predicted(count).items()}
     os.environ["HARNESS_HOME"] = str(folder / "home")
