@@ -124,7 +124,11 @@ def _restore_optimizer(
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what a scheduler is constructed with: functions and references."""
-    return {
-        k: v for k, v in state.items() if isinstance(v, (int, float, str, list, tuple, type(None)))
-    }
+    """Leave out what a scheduler is constructed with: functions, references, tables."""
+    plain: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, (list, tuple)):  # perhaps of the states of schedulers within
+            plain[name] = [_plain(v) if isinstance(v, Mapping) else v for v in value]
+        elif isinstance(value, (int, float, str, type(None))):
+            plain[name] = value
+    return plain

@@ -72,7 +72,7 @@ SCHEDULERS = {
     "cosine": (lambda o: CosineAnnealingLR(o, 9), "step"),
     "steps": (lambda o: MultiStepLR(o, [2, 5], 0.5), "step"),
     "warm-up": (
-        lambda o: SequentialLR(o, [LinearLR(o, 0.1, total_iters=3), CosineAnnealingLR(o, 6)], [3]),
+        lambda o: SequentialLR(o, [LinearLR(o, 0.1, total_iters=3), MultiStepLR(o, [2], 0.5)], [3]),
         "step",
     ),
     "one-cycle": (lambda o: OneCycleLR(o, 0.05, total_steps=20), "step"),
