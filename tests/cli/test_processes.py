@@ -42,11 +42,11 @@ def finish(process):
 @pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"], ["run", "--help"]])
 def test_light_commands_import_nothing_heavy(words):
     program = (
-        "import sys; sys.argv = ['harness', *%r]\n"
+        f"import sys; sys.argv = ['harness', *{words!r}]\n"
         "from harness.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print('\\n'.join(sys.modules), file=sys.stderr)" % (words,)
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True
