@@ -55,7 +55,7 @@ def stage_facts(stage: Stage, validation: str, compute: Compute) -> tuple[object
 
 
 def _settings(value: object) -> object:
-    """Return what a scheduler, or one within it, is set to: no addresses, which differ each time."""
+    """Return what a scheduler is set to, without addresses, which differ each time."""
     if isinstance(value, LRScheduler):
         held = {name: part for name, part in vars(value).items() if name != "optimizer"}
         return type(value).__name__, _settings(held)
