@@ -42,6 +42,9 @@ def _taken_apart(value: object, tensors: dict[str, Tensor]) -> object:
         tensors[name] = tensor
         return {"tensor" if isinstance(value, Tensor) else "array": name}
     if isinstance(value, dict):
+        odd = [key for key in value if not isinstance(key, (str, int, float))]
+        if odd:
+            raise TrainingError(f"a kept value cannot have {odd[0]!r} as a key of a dict")
         return {"dict": [[k, _taken_apart(v, tensors)] for k, v in value.items()]}
     if isinstance(value, (list, tuple)):
         return {type(value).__name__: [_taken_apart(v, tensors) for v in value]}

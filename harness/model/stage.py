@@ -62,6 +62,10 @@ class Stage:
             )
         if self.patience is not None and self.score is None:
             raise SettingError(f"stage {self.name!r} has patience but no score to lose it over")
+        if self.patience is not None and self.patience < 1:
+            raise SettingError(f"stage {self.name!r}: patience is at least 1")
+        if not self.sources:
+            raise SettingError(f"stage {self.name!r} has no data")
 
     @property
     def sources(self) -> Mapping[str, Samples]:
