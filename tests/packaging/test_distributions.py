@@ -23,13 +23,17 @@ for kind in KINDS:
 """
 
 
+def named(project):
+    return "harness" if project == REPO else project.name
+
+
 def each_plugin(test):
-    return pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)(test)
+    return pytest.mark.parametrize("plugin", PLUGINS, ids=named)(test)
 
 
-@pytest.mark.parametrize("project", [REPO, *PLUGINS], ids=lambda project: project.name)
+@pytest.mark.parametrize("project", [REPO, *PLUGINS], ids=named)
 def test_a_wheel_holds_the_package_and_nothing_else(project, build):
-    package = project / ("harness" if project == REPO else project.name)
+    package = project / named(project)
     tree = {
         path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
