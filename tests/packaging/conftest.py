@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "dist", "tests", ".*")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "dist", ".*")
 
 
 def run(*command, cwd):
