@@ -11,6 +11,7 @@ from harness.hookspecs import hookimpl
 if TYPE_CHECKING:
     from harness.data.batch import Batch, compose, invert
     from harness.data.dataset import Dataset
+    from harness.data.draws import Draws
     from harness.data.geometry import (
         affine,
         center_crop,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from harness.data.splits import by_patient, check_disjoint, fingerprint, known_list, protocol_of
     from harness.data.view import View
     from harness.errors import DataError, HarnessError, SettingError
-    from harness.model.draws import Draws
     from harness.model.losses import batch_weighted_bce, masked_bce, soft_dice_loss
     from harness.model.model import Model
     from harness.model.prediction import Prediction
@@ -41,7 +41,7 @@ _HOMES = {
     "Dataset": "data.dataset",
     "Description": "data.phantom",
     "Drawing": "data.phantom",
-    "Draws": "model.draws",
+    "Draws": "data.draws",
     "HarnessError": "errors",
     "LabelSpace": "data.samples",
     "Model": "model.model",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -103,6 +106,20 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+_MUTED = ContextVar("muted", default=False)
+
+
 def say(text: str) -> None:
     """Tell what is being done, on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    if not _MUTED.get():
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Let nothing be said inside the block: what a rehearsal finds on eight images is no news."""
+    token = _MUTED.set(True)
+    try:
+        yield
+    finally:
+        _MUTED.reset(token)

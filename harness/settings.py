@@ -147,11 +147,15 @@ def _plain(text: str, kind: Any, what: str) -> Any:  # noqa: ANN401
 
 
 def label(name: str, made: object, given: Mapping[str, str]) -> str:
-    """Return the name with those given settings that differ from the defaults, in field order."""
+    """Return the name with the given settings that differ from the defaults, in field order.
+
+    What "auto" came to be stands there, too: it makes another row.
+    """
     parts = []
     for entry in fields(made):  # type: ignore[arg-type]
         value = getattr(made, entry.name)
-        if entry.name in given and value != default(entry):
+        chosen = entry.name in given or default(entry) == "auto"
+        if chosen and value != default(entry):
             parts.append(f"{entry.name}={_text(value)}")
     return f"{name}[{','.join(parts)}]" if parts else name
 

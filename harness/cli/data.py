@@ -63,9 +63,9 @@ def prepare(
     """Decode every image once into the packed store; can be interrupted and goes on."""
     import numpy as np
 
+    from harness.data.opening import open_dataset
     from harness.data.store import prepare as fill
     from harness.data.view import View
-    from harness.engine.job import open_dataset
     from harness.settings import pairs
 
     opened = open_dataset(dataset, root, pairs(options or []))
@@ -88,7 +88,7 @@ def verify(
 ) -> None:
     """Check a copy of a dataset: layout, counts, splits, labels, patients; exit code 1 if wrong."""
     from harness.data.facts import about, unreadable
-    from harness.engine.job import open_dataset
+    from harness.data.opening import open_dataset
     from harness.settings import pairs
 
     opened = open_dataset(dataset, root, pairs(options or []))

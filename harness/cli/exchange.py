@@ -35,9 +35,9 @@ def import_(
     """Make a row of predictions of the test split that were made elsewhere, scored the same way."""
     import sys
 
-    from harness import settings
+    from harness import provenance, settings
     from harness.cli.show import print_records
-    from harness.engine import job, provenance
+    from harness.data.opening import open_dataset
     from harness.home import home
     from harness.home import results as default_results
     from harness.results import exchange
@@ -45,7 +45,7 @@ def import_(
     from harness.results.rescore import metrics_of
 
     chosen = {**settings.pairs(options or []), **({"split": split} if split else {})}
-    opened = job.open_dataset(dataset, root, chosen)
+    opened = open_dataset(dataset, root, chosen)
     evaluated, were_logits = _evaluated(opened, predictions)
     about = _about(opened)
     record = exchange.imported_record(name, seed, about, metrics_of(evaluated))

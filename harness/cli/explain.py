@@ -37,8 +37,8 @@ def explain(
 
 
 def _facts(record: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
-    from harness.engine.provenance import spelled
     from harness.home import home
+    from harness.provenance import spelled
 
     data, git = record["dataset"], record["git"]
     changed = " with uncommitted changes" if git.get("changed") else ""

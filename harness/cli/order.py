@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-from harness import settings
-from harness.engine import distributed, job, provenance
+from harness import provenance, settings
+from harness.data.opening import auxiliary_names, open_dataset
+from harness.engine import distributed, job
 from harness.engine.budget import budget as budget_named
 from harness.engine.compute import (
     Compute,
@@ -16,7 +17,7 @@ from harness.engine.compute import (
     resolve_device,
     resolve_precision,
 )
-from harness.engine.run import Order, fitting_micro_batch
+from harness.engine.plan import Order, fitting_micro_batch
 from harness.errors import SettingError
 
 
@@ -53,10 +54,10 @@ def orders(wishes: Wishes) -> list[Order]:
         raise SettingError("--plugin names no model; `harness list` shows them")
     methods = [job.make_method(name, given, budget) for name in names]
     options = settings.pairs(wishes.options)
-    dataset = job.open_dataset(wishes.dataset, wishes.root, options)
+    dataset = open_dataset(wishes.dataset, wishes.root, options)
     auxiliary = {
-        name.partition(":")[0]: job.open_dataset(name, None, {})
-        for name in job.auxiliary_names(wishes.extra)
+        name.partition(":")[0]: open_dataset(name, None, {})
+        for name in auxiliary_names(wishes.extra)
     }
     compute = _compute(wishes)
     made = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from harness.engine.run import Order, Plan
+    from harness.engine.plan import Order, Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +70,7 @@ def run(
     from harness.cli.order import Wishes, orders
     from harness.engine import distributed
     from harness.engine import run as engine
+    from harness.engine.plan import plan as plan_of
     from harness.home import results as default_results
 
     wishes = Wishes(
@@ -90,7 +91,7 @@ def run(
     )
     asked = orders(wishes)
     if plan:
-        _print_plans([(order, engine.plan(order)) for order in asked], as_json=as_json)
+        _print_plans([(order, plan_of(order)) for order in asked], as_json=as_json)
         return
     numbers = [seed] if seed is not None else list(range(seeds))
     where = results or default_results()

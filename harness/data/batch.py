@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from harness.errors import DataError
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -51,8 +53,15 @@ class Batch:
         return len(self.images)
 
     def __getitem__(self, name: str) -> Tensor:
-        """Return a column, spatial or not, by name."""
-        return self.spatial[name] if name in self.spatial else self.columns[name]
+        """Return a column, spatial or not, by name.
+
+        Raises:
+            DataError: the dataset lacks it.
+        """
+        found = self.spatial.get(name, self.columns.get(name))
+        if found is None:
+            raise DataError(f"this method needs {name!r}, which the dataset does not have")
+        return found
 
     @property
     def labels(self) -> Tensor | None:

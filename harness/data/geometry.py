@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from harness.data.batch import Batch, compose, invert, move_boxes
+from harness.data.draws import Draws
 from harness.errors import SettingError
-from harness.model.draws import Draws
 
 
 def crop(batch: Batch, top: Tensor, left: Tensor, size: int) -> Batch:

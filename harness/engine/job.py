@@ -6,7 +6,6 @@ Every choice resolved, written down and hashed before anything is trained.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -18,14 +17,14 @@ import numpy.typing as npt
 
 from harness import settings
 from harness.data.dataset import Dataset
-from harness.data.roots import configuration, find_root
 from harness.data.samples import Samples
+from harness.data.splits import check_disjoint, fingerprint
 from harness.data.store import Store, prepare, staged
 from harness.data.view import View
 from harness.engine.budget import Budget
 from harness.engine.compute import Compute
 from harness.engine.distributed import barrier, ranks
-from harness.errors import DataError, SettingError
+from harness.errors import DataError
 from harness.model.model import Model
 from harness.plugins import registry
 
@@ -75,38 +74,6 @@ def make_method(text: str, given: Mapping[str, str], budget: Budget) -> Method:
     return Method(name, settings.label(name, made, merged), made, origins)
 
 
-def open_dataset(text: str, root: Path | None, options: Mapping[str, str]) -> Dataset:
-    """Return the dataset that ``name`` or ``name:ROOT`` names.
-
-    Raises:
-        HarnessError: no plugin offers it, it has no root, or an option is unknown.
-    """
-    name, colon, place = text.partition(":")
-    kind = registry().resolve("datasets", name)
-    known = inspect.signature(kind).parameters
-    values = {}
-    for key, value in options.items():
-        if key not in known or key == "root":
-            offered = ", ".join(k for k in known if k != "root") or "none"
-            raise SettingError(f"dataset {name!r} has no option {key!r}; it has {offered}")
-        values[key] = settings.convert(value, _hint(kind, key), f"{name}: {key}")
-    if "root" not in known:
-        return kind(**values)  # type: ignore[no-any-return]
-    found = find_root(name, Path(place) if colon else root, kind.obtain)
-    return kind(found, **values)  # type: ignore[no-any-return]
-
-
-def _hint(kind: type, key: str) -> Any:  # noqa: ANN401
-    from typing import get_type_hints
-
-    return get_type_hints(kind.__init__).get(key, str)  # type: ignore[misc]
-
-
-def auxiliary_names(given: list[str]) -> list[str]:
-    """Return the auxiliary datasets: those of ``--with``, else those of harness.toml."""
-    return given or list(configuration().get("auxiliary", []))
-
-
 def used_rows(dataset: Dataset, budget: Budget) -> dict[str, Rows]:
     """Return the rows of each split that a budget leaves.
 
@@ -119,21 +86,8 @@ def used_rows(dataset: Dataset, budget: Budget) -> dict[str, Rows]:
         if len(rows) == 0:
             raise DataError(f"the {split} split of {dataset.name!r} in {dataset.root} is empty")
         used[split] = budget.rows(dataset.samples, rows, split)
-    check_disjoint(dataset, used)
+    check_disjoint(used, dataset.samples.patients)
     return used
-
-
-def check_disjoint(dataset: Dataset, rows: Mapping[str, Rows]) -> None:
-    """Make sure that no patient is in two splits."""
-    owners: dict[str, str] = {}
-    for split, where in rows.items():
-        for patient in np.unique(dataset.samples.take(where).patients).tolist():
-            if patient in owners:
-                raise DataError(
-                    f"patient {patient} of {dataset.name!r} is in {owners[patient]} and in "
-                    f"{split}: give split lists that keep patients together"
-                )
-            owners[patient] = split
 
 
 def make_data(
@@ -160,8 +114,6 @@ def make_data(
 
 def fingerprints(data: Data) -> dict[str, str]:
     """Return each split's fingerprint over its sorted names."""
-    from harness.data.splits import fingerprint
-
     samples = data.dataset.samples
     return {
         split: fingerprint(samples.take(rows).names.tolist()) for split, rows in data.rows.items()

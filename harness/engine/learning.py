@@ -30,7 +30,7 @@ from harness.engine.evaluate import evaluating, predict
 from harness.engine.feed import plain_feed
 from harness.engine.maps import column_specs, find_annotated, mapped_shape, open_map, stored
 from harness.engine.selection import selection_score
-from harness.engine.values import read_value, write_value
+from harness.engine.values import is_small, read_value, write_value
 from harness.errors import TrainingError
 from harness.files import locked, read_json, write_json
 from harness.home import home
@@ -50,6 +50,7 @@ class Learnt:
     steps: list[dict[str, Any]] = field(default_factory=list)
     files: list[Path | None] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)  # small plain values, for the record
     selection: str | None = None
 
 
@@ -137,7 +138,10 @@ class LiveTask(Task):
                     write_value(path, function())
             barrier()
         self._note("keep", name, path, digest=digest)
-        return read_value(path)
+        value = read_value(path)
+        if is_small(value):
+            self.learnt.kept[name] = value
+        return value
 
     def score(self, predict_with: Predict) -> float:
         """See ``Task``."""

@@ -236,6 +236,7 @@ class _Sitting:
             for old in self.folder.glob("epoch-*.safetensors"):
                 if self.state.best_epoch is None or old != self._best(self.state.best_epoch):
                     old.unlink()
+        barrier()  # whoever goes on, or begins again, finds this checkpoint and no older one
         self._saved = time.monotonic()
 
     def conclude(self) -> None:

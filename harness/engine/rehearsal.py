@@ -25,6 +25,7 @@ from harness.errors import TrainingError
 from harness.model.model import Model
 from harness.model.stage import Stage
 from harness.model.task import Predict, Task
+from harness.progress import muted
 
 SAMPLES = 8
 
@@ -183,6 +184,8 @@ def rehearse(
     actor = copy.deepcopy(model)
     task = RehearsalTask(actor, train, validation, auxiliary, compute, budget, scale)
     task.full_batch = full_batch
-    learn(actor, task, task.try_stage)
     few = np.arange(len(task.validation))
-    return task.plan, predict(actor, actor.predict, task.validation, compute, detailed=few)
+    with muted():
+        learn(actor, task, task.try_stage)
+        said = predict(actor, actor.predict, task.validation, compute, detailed=few)
+    return task.plan, said

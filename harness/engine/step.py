@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from harness.data.batch import Batch
+from harness.data.draws import Draws
 from harness.data.samples import Samples
 from harness.engine.compute import Compute
 from harness.engine.distributed import Ranks, ranks
 from harness.engine.feed import Draw
-from harness.model.draws import Draws
 from harness.model.stage import Stage
 from harness.seeds import derive
 

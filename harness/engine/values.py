@@ -65,3 +65,20 @@ def _put_together(plain: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN40
         return {key: _put_together(value, tensors) for key, value in held}
     parts = [_put_together(value, tensors) for value in held]
     return tuple(parts) if kind == "tuple" else parts
+
+
+def is_small(value: object) -> bool:
+    """Return whether a value is plain and short enough to stand in a record: at most 500 parts."""
+    return 0 < _parts(value) <= _MOST
+
+
+_MOST = 500
+
+
+def _parts(value: object) -> int:
+    """Return the numbers and texts of a plain value; more than allowed for anything else."""
+    if isinstance(value, dict):
+        return sum(_parts(part) for part in value.values())
+    if isinstance(value, (list, tuple)):
+        return sum(_parts(part) for part in value)
+    return 1 if isinstance(value, (bool, int, float, str)) or value is None else _MOST + 1

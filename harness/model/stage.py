@@ -11,9 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from harness.data.batch import Batch
+from harness.data.draws import Draws
 from harness.data.samples import Samples
 from harness.errors import SettingError
-from harness.model.draws import Draws
 
 Loss = Callable[[nn.Module, Any], Mapping[str, Tensor]]
 Augment = Callable[[Batch, Draws], Batch]

@@ -108,7 +108,7 @@ def test_a_patient_in_two_splits(refused, nih):
 
 def test_a_patient_in_two_splits_of_any_dataset(refused):
     said = refused(*TOY, "--data", "leak=true")
-    assert "patient p0 of 'toyset' is in train and in test" in said
+    assert "patient p0 is in the splits 'train' and 'test'" in said
 
 
 def test_a_view_that_cannot_be(refused):
