@@ -99,10 +99,15 @@ def matches(spec: str, record: Record) -> bool:
         return False
     wanted.pop("tta", None)
     _, labelled = parse(record["label"]) if record["kind"] == "measured" else ("", {})
-    labelled.pop("tta", None)
+    typed = {key for key in labelled if key != "tta" and _was_typed(record, key)}
     values = {key: _text(entry["value"]) for key, entry in record["hyperparameters"].items()}
     same = all(values.get(key, labelled.get(key)) == value for key, value in wanted.items())
-    return same and labelled.keys() <= wanted.keys()
+    return same and typed <= wanted.keys()
+
+
+def _was_typed(record: Record, key: str) -> bool:
+    """Whether a setting in the label was asked for, not what "auto" came to be."""
+    return bool(record["hyperparameters"].get(key, {}).get("origin") != "default")
 
 
 def _text(value: object) -> str:

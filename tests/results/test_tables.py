@@ -248,3 +248,17 @@ def test_counts_stand_beside_those_of_the_users_copy(tables, record):
     own = {row.method: row.verdict for row in table.rows if row.kind == "measured"}
     assert own == {"Hernia": "match", "Mass": "differs"}
     assert not any(row.bold for row in table.rows)
+
+
+def test_what_auto_came_to_be_still_regenerates_the_printed_row():
+    from harness.results.measured import matches
+
+    record = {
+        "kind": "measured",
+        "method": "anaxnet",
+        "label": "anaxnet[detector=torchvision]",
+        "hyperparameters": {"detector": {"value": "torchvision", "origin": "default"}},
+    }
+    assert matches("anaxnet", record)
+    record["hyperparameters"]["detector"]["origin"] = "command line"
+    assert not matches("anaxnet", record)
