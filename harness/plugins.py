@@ -60,7 +60,7 @@ class Registry:
             raise PluginError(self._unknown(kind, name))
         try:
             return pkgutil.resolve_name(references[name])
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever a plugin raises while it is imported
             origin = self.owner(kind, name).origin
             raise PluginError(
                 f"{name!r} of {origin} cannot be loaded ({references[name]}): {error}"

@@ -18,6 +18,8 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
         SettingError: the brackets or a setting are malformed.
     """
     name, bracket, rest = text.strip().partition("[")
+    if not name.strip():
+        raise SettingError(f"{text!r} has no name: name[key=value,...]")
     if not bracket:
         return name, {}
     if not rest.endswith("]"):
@@ -110,7 +112,11 @@ def convert(text: str, kind: Any, what: str) -> Any:  # noqa: ANN401
         raise SettingError(f"{what} is one of {', '.join(map(str, parts))}, not {text!r}")
     if origin is tuple:
         inner = text.strip("()[] ").replace("x", ",") if parts[0] is int else text.strip("()[] ")
-        return tuple(convert(part, parts[0], what) for part in split(inner))
+        found = split(inner)
+        kinds = [parts[0]] * len(found) if parts[-1] is Ellipsis else parts
+        if len(found) != len(kinds):
+            raise SettingError(f"{what} has {len(kinds)} values, not {len(found)}")
+        return tuple(convert(one, kind, what) for one, kind in zip(found, kinds, strict=True))
     return _plain(text, kind, what)
 
 

@@ -43,20 +43,32 @@ def test_protocol_is_custom_unless_every_part_is_known(monkeypatch):
 
 @given(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=40), st.floats(0.01, 0.99))
 def test_patients_stay_together_and_others_do_not_matter(patients, share):
-    rows = by_patient(patients, "salt", share)
-    again = by_patient([*patients[:1], "another", *patients], "salt", share)
+    many = [f"patient {number}" for number in range(2_000)]  # one of them is picked by its hash
+    rows = by_patient([*many, *patients], "salt", share)[len(many) :]
+    again = by_patient([*patients[:1], *many, *patients], "salt", share)
     assert again[0] == rows[0]
-    assert np.array_equal(again[2:], rows)
+    assert np.array_equal(again[1 + len(many) :], rows)
     chosen = {patient for patient, inside in zip(patients, rows, strict=True) if inside}
-    assert all(
-        (patient in chosen) == inside for patient, inside in zip(patients, rows, strict=True)
-    )
+    assert rows.tolist() == [patient in chosen for patient in patients]
+
+
+def test_of_few_patients_the_lowest_hash_is_picked():
+    few = ["a", "b", "b", "c"]
+    lowest = min("abc", key=lambda p: hashlib.sha256(f"salt:{p}".encode()).digest()[:8])
+    assert by_patient(few, "salt", 1e-9).tolist() == [patient == lowest for patient in few]
+    assert by_patient([], "salt", 0.5).tolist() == []
 
 
 def test_hash_by_hand_share_and_salt():
     first = int.from_bytes(hashlib.sha256(b"nih-166:00000001").digest()[:8], "big") / 2**64
-    assert by_patient(["00000001"], "nih-166", first * 1.0001).tolist() == [True]
-    assert by_patient(["00000001"], "nih-166", first * 0.9999).tolist() == [False]
+    lower = next(
+        str(k)
+        for k in range(1000)
+        if hashlib.sha256(f"nih-166:{k}".encode()).digest()[:8]
+        < int(first * 0.9 * 2**64).to_bytes(8)
+    )
+    assert by_patient(["00000001", lower], "nih-166", first * 1.0001).tolist() == [True, True]
+    assert by_patient(["00000001", lower], "nih-166", first * 0.9999).tolist() == [False, True]
     patients = [str(number) for number in range(20_000)]
     one, other = by_patient(patients, "a", 0.125), by_patient(patients, "b", 0.125)
     assert one.mean() == pytest.approx(0.125, abs=4 * (0.125 * 0.875 / 20_000) ** 0.5)

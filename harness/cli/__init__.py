@@ -1,5 +1,6 @@
 """The command line: one file per verb; heavy imports happen inside the verbs that need them."""
 
+import os
 import sys
 
 import typer
@@ -19,6 +20,7 @@ from harness.cli import (
     table,
     weights,
 )
+from harness.cli.launch import INTERRUPTED
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -46,15 +48,14 @@ for verb in (
 ):
     verb.register(app)
 
-INTERRUPTED = 75  # the exit code that schedulers read as "try again"
-
 
 def main() -> None:
     """Run the command line; what a user can cause ends in one message and exit code 1."""
     try:
         app()
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")  # of several processes, each says what stopped it
+        print("error" if rank == "0" else f"rank {rank}", error, sep=": ", file=sys.stderr)
         sys.exit(INTERRUPTED if type(error).__name__ == "Interrupted" else 1)
     except BrokenPipeError:
         sys.exit(0)

@@ -1,12 +1,15 @@
-"""Several devices: the same command again, under torch.distributed.run."""
+"""Several devices: the same command again, once for each, under torchrun."""
 
 from __future__ import annotations
 
+import logging
 import os
-import subprocess
 import sys
 
 from harness.errors import SettingError
+
+INTERRUPTED = 75  # the exit code that schedulers read as "try again"
+_SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # handed on to every process
 
 
 def relaunch(devices: str, device: str) -> int:
@@ -17,20 +20,38 @@ def relaunch(devices: str, device: str) -> int:
     Raises:
         SettingError: ``devices`` is neither.
     """
-    environment = dict(os.environ)
+    count = _count(devices)
     if "," in devices:
-        count = len(devices.split(","))
-        environment["CUDA_VISIBLE_DEVICES"] = devices
-    elif devices.isdigit() and int(devices) >= 1:
-        count = int(devices)
-    else:
-        raise SettingError(f"--devices is a number or places like 0,2, not {devices!r}")
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
     if device == "cpu":
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
-    words = [word for word in _without_devices(sys.argv[1:])]
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    command = [sys.executable, *launcher, "-m", "harness", *words]
-    return subprocess.run(command, env=environment, check=False).returncode
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    words = ["--standalone", f"--nproc-per-node={count}", "-m", "harness"]
+    return _torchrun([*words, *_without_devices(sys.argv[1:])])
+
+
+def _count(devices: str) -> int:
+    places = devices.split(",")
+    if not all(place.isdigit() for place in places) or devices == "0":
+        raise SettingError(f"--devices is a number or places like 0,2, not {devices!r}")
+    return len(places) if len(places) > 1 else int(devices)
+
+
+def _torchrun(words: list[str]) -> int:
+    """Return the exit code; what went wrong has been said by the processes themselves."""
+    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", _SIGNALS)
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    try:
+        run.main(words)
+    except SignalException:
+        return INTERRUPTED
+    except ChildFailedError as error:
+        codes = {failure.exitcode for failure in error.failures.values()}
+        return INTERRUPTED if INTERRUPTED in codes else 1
+    return 0
 
 
 def _without_devices(words: list[str]) -> list[str]:

@@ -103,6 +103,8 @@ class Samples:
         """Return the samples at ``indices`` (or under a boolean mask) as a view."""
         picked = np.asarray(indices)
         if picked.dtype == np.bool_:
+            if len(picked) != len(self):
+                raise DataError(f"a mask of {len(picked)} for {len(self)} samples")
             picked = np.flatnonzero(picked)
         composed: dict[int, Rows] = {}
         columns = {}

@@ -82,19 +82,20 @@ def by_patient(patients: Sequence[str] | Array, salt: str, share: float) -> npt.
     """Return which rows (N,) belong to the ``share`` of patients that a salted hash picks.
 
     A patient is picked when the first 64 bits of sha256 of ``salt:patient``, as a fraction, lie
-    below ``share``: all rows of a patient go together, and adding patients moves no other.
+    below ``share``: all rows of a patient go together, and adding patients moves no other. Where
+    that picks nobody, among few patients, the one with the lowest hash is picked.
     """
     if not 0 < share < 1:
         raise SettingError(f"share is {share}; give a number between 0 and 1")
     unique, inverse = np.unique(np.asarray(patients, dtype=np.str_), return_inverse=True)
     prefix = hashlib.sha256(f"{salt}:".encode())
-    limit = int(share * 2**64).to_bytes(8, "big")
-    picked = np.zeros(len(unique), dtype=np.bool_)
+    hashes = np.zeros(len(unique), dtype=np.uint64)
     for row, patient in enumerate(unique.tolist()):
         digest = prefix.copy()
         digest.update(patient.encode())
-        picked[row] = digest.digest()[:8] < limit
-    return np.asarray(picked[inverse.reshape(-1)])
+        hashes[row] = int.from_bytes(digest.digest()[:8], "big")
+    limit = max(int(share * 2**64), int(hashes.min(initial=2**64 - 1)) + 1)
+    return np.asarray((hashes < np.uint64(min(limit, 2**64 - 1)))[inverse.reshape(-1)])
 
 
 def check_disjoint(splits: Mapping[str, Array], patients: Sequence[str] | Array) -> None:

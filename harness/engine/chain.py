@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from torch.optim.lr_scheduler import LRScheduler
 
 from harness.engine.compute import Compute
 from harness.engine.distributed import ranks
@@ -38,7 +41,7 @@ def stage_facts(stage: Stage, validation: str, compute: Compute) -> tuple[object
         for group in stage.optimizer.state_dict()["param_groups"]
     ]
     scheduler = stage.scheduler
-    plan = None if scheduler is None else (type(scheduler).__name__, _numbers(scheduler.__dict__))
+    plan = None if scheduler is None else _settings(scheduler)
     return (
         type(stage.network).__qualname__,
         stage.key,
@@ -51,9 +54,18 @@ def stage_facts(stage: Stage, validation: str, compute: Compute) -> tuple[object
     )
 
 
-def _numbers(values: Mapping[str, object]) -> list[tuple[str, object]]:
-    plain = (int, float, str, bool, list, tuple, type(None))
-    return sorted((k, v) for k, v in values.items() if isinstance(v, plain) and k[0] != "_")
+def _settings(value: object) -> object:
+    """Return what a scheduler is set to, without addresses, which differ each time."""
+    if isinstance(value, LRScheduler):
+        held = {name: part for name, part in vars(value).items() if name != "optimizer"}
+        return type(value).__name__, _settings(held)
+    if isinstance(value, Mapping):
+        return sorted((repr(name), _settings(part)) for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return [_settings(part) for part in value]
+    if isinstance(value, (int, float, str, type(None))):
+        return value
+    return getattr(value, "__qualname__", type(value).__name__)
 
 
 def source_hash(module: str) -> str:
@@ -62,10 +74,10 @@ def source_hash(module: str) -> str:
     Comments, docstrings and layout do not count. A package that is not made of files (a class typed
     into an interpreter) counts by its name.
     """
-    spec = importlib.util.find_spec(module.partition(".")[0])
-    if spec is None or spec.origin is None:
+    place = _place(module.partition(".")[0])
+    if place is None:
         return module
-    origin = Path(spec.origin)
+    origin = Path(place)
     files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
     digest = hashlib.sha256()
     for file in files:
@@ -73,12 +85,20 @@ def source_hash(module: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def _place(package: str) -> str | None:
+    """Return the file of a package, a module or the script that runs; None where there is none."""
+    if package == "__main__":
+        return getattr(sys.modules[package], "__file__", None)
+    spec = importlib.util.find_spec(package)
+    return None if spec is None else spec.origin
+
+
 def _code(text: str) -> str:
     tree = ast.parse(text)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):
-            body[0] = ast.Pass()
+            del body[0]
     return ast.dump(tree)
 
 

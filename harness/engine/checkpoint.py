@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from harness.errors import TrainingError
-from harness.files import write_atomically
+from harness.errors import HarnessError, TrainingError
 from harness.model.stage import Stage
+from harness.tensors import read_tensors, write_tensors
 
 
 @dataclass
@@ -37,25 +35,23 @@ class State:
     sums: dict[str, float] = field(default_factory=dict)  # of the present epoch's losses
     history: list[dict[str, Any]] = field(default_factory=list)
     clocks: dict[str, float] = field(default_factory=dict)  # seconds, over all sittings
-    timed_images: int = 0  # images behind the clock "timed", warm-up left out
 
 
 def save_weights(path: Path, network: nn.Module) -> None:
     """Write a network's state dict to a safetensors file, atomically."""
-    tensors = _copied(network.state_dict())
-    write_atomically(path, lambda temporary: save_file(tensors, temporary))
+    write_tensors(path, network.state_dict())
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
     """Load a network's state dict, exactly.
 
     Raises:
-        TrainingError: the file is not there or holds other tensors.
+        HarnessError: the file is not there, or holds other tensors.
     """
+    tensors, _ = read_tensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, RuntimeError) as error:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
         raise TrainingError(f"the weights in {path} do not fit the network: {error}") from error
 
 
@@ -71,20 +67,19 @@ def weights_hash(network: nn.Module) -> str:
 
 def save(path: Path, stage: Stage, state: State) -> None:
     """Write a checkpoint of a stage, atomically."""
-    tensors = {f"network.{name}": t for name, t in _copied(stage.network.state_dict()).items()}
+    tensors = {f"network.{name}": t for name, t in stage.network.state_dict().items()}
     about: dict[str, Any] = {"state": asdict(state), "optimizer": {}, "scheduler": None}
     held = stage.optimizer.state_dict()
     about["groups"] = [{k: v for k, v in g.items() if k != "params"} for g in held["param_groups"]]
     for index, values in held["state"].items():
         for name, value in values.items():
             if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{name}"] = value.detach().cpu().contiguous().clone()
+                tensors[f"optimizer.{index}.{name}"] = value
             else:
                 about["optimizer"].setdefault(str(index), {})[name] = value
     if stage.scheduler is not None:
         about["scheduler"] = _plain(stage.scheduler.state_dict())
-    metadata = {"harness": json.dumps(about)}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    write_tensors(path, tensors, {"harness": json.dumps(about)})
 
 
 def load(path: Path, stage: Stage) -> State:
@@ -94,15 +89,14 @@ def load(path: Path, stage: Stage) -> State:
         TrainingError: the checkpoint is of another network or optimiser.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["harness"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors, metadata = read_tensors(path)
+        about = json.loads(metadata["harness"])
         network = {n.removeprefix("network."): t for n, t in tensors.items() if n[0] == "n"}
         stage.network.load_state_dict(network)
         _restore_optimizer(stage.optimizer, about, tensors)
         if stage.scheduler is not None:
             stage.scheduler.load_state_dict(about["scheduler"])
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (HarnessError, RuntimeError, KeyError, ValueError) as error:
         raise TrainingError(
             f"the checkpoint {path} does not fit; run with --fresh: {error}"
         ) from error
@@ -129,12 +123,12 @@ def _restore_optimizer(
     optimizer.load_state_dict(held)
 
 
-def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-
-
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what a scheduler is constructed with: functions and references."""
-    return {
-        k: v for k, v in state.items() if isinstance(v, (int, float, str, list, tuple, type(None)))
-    }
+    """Leave out what a scheduler is constructed with: functions, references, tables."""
+    plain: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, (list, tuple)):  # perhaps of the states of schedulers within
+            plain[name] = [_plain(v) if isinstance(v, Mapping) else v for v in value]
+        elif isinstance(value, (int, float, str, type(None))):
+            plain[name] = value
+    return plain

@@ -28,7 +28,7 @@ from harness.engine.compute import Compute, placed
 from harness.engine.distributed import barrier, from_first, ranks, shard
 from harness.engine.evaluate import evaluating, predict
 from harness.engine.feed import plain_feed
-from harness.engine.maps import column_specs, find_annotated, mapped_shape, open_map
+from harness.engine.maps import column_specs, find_annotated, mapped_shape, open_map, stored
 from harness.engine.selection import selection_score
 from harness.engine.values import read_value, write_value
 from harness.errors import TrainingError
@@ -93,6 +93,7 @@ class LiveTask(Task):
         digest = self._chain.extend("map", name, *facts)
         began = time.perf_counter()
         with _alone(home() / "maps" / f"{digest}.lock"):
+            self._forget(home() / "maps" / digest)
             values = self._mapped(home() / "maps" / digest, name, function, samples)
         spec = {"dtype": str(values.dtype), "shape": list(values.shape[1:]), "spatial": spatial}
         seconds = time.perf_counter() - began
@@ -116,7 +117,7 @@ class LiveTask(Task):
             for batch in feed:
                 rows = batch.index.cpu().numpy()
                 with self._compute.autocast():
-                    values[rows] = function(batch).cpu().numpy()
+                    values[rows] = stored(function(batch))
                 done[rows] = 1
                 bar.advance(len(rows))
         barrier()
@@ -129,6 +130,7 @@ class LiveTask(Task):
         )
         path = home() / "keeps" / f"{digest}.safetensors"
         with _alone(path.with_suffix(".lock")):
+            self._forget(path)
             if ranks().first and not path.exists():
                 with torch.random.fork_rng(), torch.no_grad():
                     torch.manual_seed(derive(self.seed, "keep", name))
@@ -159,8 +161,7 @@ class LiveTask(Task):
         digest = self._chain.extend("stage", stage.name, *facts)
         folder = home() / "stages" / digest
         with _alone(home() / "stages" / f"{digest}.lock", stage.name):
-            if self.fresh and ranks().first:
-                shutil.rmtree(folder, ignore_errors=True)
+            self._forget(folder)
             begun = {"stage": stage.name, "initial": checkpoint.weights_hash(stage.network)}
             _same_beginning(folder, begun)
             barrier()
@@ -183,6 +184,12 @@ class LiveTask(Task):
             for file in folder.glob("*.safetensors"):
                 if file.name != "weights.safetensors":
                     file.unlink()
+        barrier()
+
+    def _forget(self, place: Path) -> None:
+        """Remove what was learnt before, where a fresh run was asked for."""
+        if self.fresh and ranks().first:
+            place.unlink() if place.is_file() else shutil.rmtree(place, ignore_errors=True)
         barrier()
 
     def _note(self, kind: str, name: str, file: Path | None, **about: object) -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -48,6 +49,8 @@ def train(stage: Stage, folder: Path, compute: Compute, seed: int) -> State:
     with _stop_signals(sitting):
         while not sitting.state.finished:
             sitting.epoch()
+            if from_first(sitting.asked_to_stop):
+                raise sitting.interrupted()
     sitting.conclude()
     return sitting.state
 
@@ -79,6 +82,8 @@ class _Sitting:
         file = folder / "checkpoint.safetensors"
         self.state = checkpoint.load(file, stage) if file.exists() else State()
         self.stepper = Stepper(stage, compute, seed)
+        if not self.stepper.here.first:  # a checkpoint has the sums of all ranks
+            self.state.sums = dict.fromkeys(self.state.sums, 0.0)
         self.clock = Clock(compute, self.state.clocks)
         self.device = compute.device
         self._file, self._saved = file, time.monotonic()
@@ -139,23 +144,32 @@ class _Sitting:
 
     def _pause_if_asked(self, draw: Draw, count: int) -> None:
         """Look at the losses now and then; write a checkpoint when it is time; stop when asked."""
-        alone = self.stepper.here.world == 1
         looks = self.state.batch % _LOOK_EVERY == 0
-        stop = self.asked_to_stop if alone else looks and from_first(self.asked_to_stop)
-        due = alone and time.monotonic() - self._saved > CHECKPOINT_SECONDS
+        stop, due = self._wishes(looks=looks)
         if looks:
             self._look()
         between = self.state.batch % self.stage.accumulate == 0 and self.state.batch < count
-        if between and (due or (stop and alone)):
+        if between and (due or stop):
             self.clock.pause()
             self._look()
             self._save()
             self.clock.resume()
-        if stop and (between or not alone):
-            raise Interrupted(
-                f"stopped in stage {self.stage.name!r}, epoch {self.state.epoch + 1}; "
-                "the same command goes on from the last checkpoint"
-            )
+            if stop:
+                raise self.interrupted()
+
+    def _wishes(self, *, looks: bool) -> tuple[bool, bool]:
+        """Return whether to stop and whether a checkpoint is due: the same on every rank."""
+        due = time.monotonic() - self._saved > CHECKPOINT_SECONDS
+        if self.stepper.here.world == 1:
+            return self.asked_to_stop, due
+        return from_first((self.asked_to_stop, due)) if looks else (False, False)
+
+    def interrupted(self) -> Interrupted:
+        """Return what is said of a stage that is left before its end."""
+        return Interrupted(
+            f"stopped in stage {self.stage.name!r}, epoch {self.state.epoch + 1}; "
+            "the same command goes on from the last checkpoint"
+        )
 
     def _look(self) -> None:
         """Bring the sums of losses to the host and make sure that they are numbers."""
@@ -215,9 +229,10 @@ class _Sitting:
         return self.folder / f"epoch-{epoch}.safetensors"
 
     def _save(self) -> None:
+        sums = {name: sum(gathered(value)) for name, value in self.state.sums.items()}
         if self.stepper.here.first:
             with self.clock.of("checkpoint"):
-                checkpoint.save(self._file, self.stage, self.state)
+                checkpoint.save(self._file, self.stage, replace(self.state, sums=sums))
             for old in self.folder.glob("epoch-*.safetensors"):
                 if self.state.best_epoch is None or old != self._best(self.state.best_epoch):
                     old.unlink()

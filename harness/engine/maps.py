@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from harness.data.batch import Batch
@@ -63,8 +64,13 @@ def mapped_shape(
     one = np.zeros(1, dtype=np.int64)
     feed = plain_feed(samples, one, 1, compute.device, inputs_only=False)
     with evaluating(model), compute.autocast():
-        value = function(next(iter(feed))).cpu().numpy()
+        value = stored(function(next(iter(feed))))
     return tuple(value.shape[1:]), str(value.dtype)
+
+
+def stored(value: Tensor) -> Array:
+    """Return what a map gave as it is stored: numpy has no bfloat16, which autocast may give."""
+    return (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
 
 
 def open_map(folder: Path, count: int, shape: tuple[int, ...], dtype: str) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ from harness.engine.distributed import Ranks
 from harness.engine.evaluate import Predictions, evaluating, predict
 from harness.engine.feed import Draw, feed, plain_feed
 from harness.engine.learning import learn
-from harness.engine.maps import find_annotated
+from harness.engine.maps import find_annotated, stored
 from harness.engine.step import Stepper
 from harness.errors import TrainingError
 from harness.model.model import Model
@@ -90,7 +90,7 @@ class RehearsalTask(Task):
         parts = []
         coming = plain_feed(samples, rows, SAMPLES, self._compute.device, inputs_only=False)
         with evaluating(self._model), self._compute.autocast():
-            parts = [function(batch).cpu().numpy() for batch in coming]
+            parts = [stored(function(batch)) for batch in coming]
         values = np.concatenate(parts)
         if len(values) != len(samples):
             raise TrainingError(

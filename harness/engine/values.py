@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from harness.errors import TrainingError
-from harness.files import write_atomically
+from harness.tensors import read_tensors, write_tensors
 
 
 def write_value(path: Path, value: object) -> None:
@@ -24,9 +22,8 @@ def write_value(path: Path, value: object) -> None:
     """
     tensors: dict[str, Tensor] = {}
     plain = _taken_apart(value, tensors)
-    about = {"value": json.dumps(plain)}
     tensors["_"] = torch.zeros(0)
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=about))
+    write_tensors(path, tensors, {"value": json.dumps(plain)})
 
 
 def read_value(path: Path) -> Any:  # noqa: ANN401
@@ -34,18 +31,20 @@ def read_value(path: Path) -> Any:  # noqa: ANN401
 
     Arrays come back as arrays, tensors as tensors on the CPU.
     """
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return _put_together(json.loads(file.metadata()["value"]), tensors)
+    tensors, metadata = read_tensors(path)
+    return _put_together(json.loads(metadata["value"]), tensors)
 
 
 def _taken_apart(value: object, tensors: dict[str, Tensor]) -> object:
     if isinstance(value, (Tensor, np.ndarray, np.generic)):
         name = str(len(tensors))
         tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
-        tensors[name] = tensor.detach().cpu().contiguous().clone()
+        tensors[name] = tensor
         return {"tensor" if isinstance(value, Tensor) else "array": name}
     if isinstance(value, dict):
+        odd = [key for key in value if not isinstance(key, (str, int, float))]
+        if odd:
+            raise TrainingError(f"a kept value cannot have {odd[0]!r} as a key of a dict")
         return {"dict": [[k, _taken_apart(v, tensors)] for k, v in value.items()]}
     if isinstance(value, (list, tuple)):
         return {type(value).__name__: [_taken_apart(v, tensors) for v in value]}

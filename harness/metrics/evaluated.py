@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,9 +98,9 @@ def read_evaluated(folder: Path) -> Evaluated:
                 raise RecordError(f"{folder} has no stored predictions ({name})")
             continue
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
                 arrays |= {key: file[key] for key in file.files}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise RecordError(f"{path} cannot be read: {error}") from error
     known = {entry.name for entry in fields(Evaluated)}
     return Evaluated(**{key: value for key, value in arrays.items() if key in known})

@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from harness.errors import DataError, SettingError
-from harness.files import write_atomically
 from harness.home import home
+from harness.tensors import read_tensors, write_tensors
 
 
 def path_of(name: str) -> Path:
@@ -38,8 +37,7 @@ def fetch(name: str) -> Path:
             f"`harness weights fetch {name}` on a machine with network and copy the file here, or "
             "train from scratch with --set weights=none"
         ) from error
-    tensors = {key: tensor.contiguous().clone() for key, tensor in state.items()}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary))
+    write_tensors(path, state)
     return path
 
 
@@ -66,7 +64,7 @@ def read(name: str) -> tuple[Mapping[str, Tensor], str]:
     """Return weights by name and sixteen hex digits of their file's sha256."""
     path = fetch(name)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return load_file(path), digest
+    return read_tensors(path)[0], digest
 
 
 def load_exactly(

@@ -55,12 +55,17 @@ class Stage:
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise SettingError(f"stage {self.name!r} needs either epochs or steps")
-        if min(self.batch_size, self.accumulate, self.epochs or 1, self.steps or 1) < 1:
+        lengths = [length for length in (self.epochs, self.steps) if length is not None]
+        if min(self.batch_size, self.accumulate, *lengths) < 1:
             raise SettingError(
                 f"stage {self.name!r}: epochs, steps, batch_size and accumulate are at least 1"
             )
         if self.patience is not None and self.score is None:
             raise SettingError(f"stage {self.name!r} has patience but no score to lose it over")
+        if self.patience is not None and self.patience < 1:
+            raise SettingError(f"stage {self.name!r}: patience is at least 1")
+        if not self.sources:
+            raise SettingError(f"stage {self.name!r} has no data")
 
     @property
     def sources(self) -> Mapping[str, Samples]:

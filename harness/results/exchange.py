@@ -24,8 +24,8 @@ def read_predictions(path: Path, names: Sequence[str], classes: Sequence[str]) -
     """Return the scores (N, C) float64 that a csv gives to exactly these images and classes.
 
     One column has image names (the first of image, Image Index, name, path, id, or without a head);
-    folders in front of a name do not count. Columns are found by class name, whatever the case and
-    blanks or underscores; other columns are not read.
+    folders in front of a name do not count unless the split's own names have them. Columns are
+    found by class name, whatever the case and blanks or underscores; other columns are not read.
 
     Raises:
         RecordError: images are missing, unknown or doubled, a class has no column, or a value is no
@@ -34,11 +34,12 @@ def read_predictions(path: Path, names: Sequence[str], classes: Sequence[str]) -
     head, rows = _read(path)
     key = _name_column(path, head)
     columns = [_class_column(path, head, name) for name in classes]
+    wanted = set(names)
     found: dict[str, Array] = {}
     for line, row in enumerate(rows, start=2):
         if len(row) != len(head):
             raise RecordError(f"{path}, line {line}: {len(row)} fields, the head has {len(head)}")
-        name = row[key].rpartition("/")[2].rpartition("\\")[2]
+        name = _image(row[key], wanted)
         if name in found:
             raise RecordError(f"{path}, line {line}: {name} comes twice")
         found[name] = _numbers(path, line, [row[c] for c in columns], classes)
@@ -63,6 +64,11 @@ def _name_column(path: Path, head: list[str]) -> int:
         if wanted in lowered:
             return lowered.index(wanted)
     raise RecordError(f"{path} has no column of image names: call one of its columns 'image'")
+
+
+def _image(text: str, wanted: set[str]) -> str:
+    """Return the image's name, without folders unless the dataset's own names have them."""
+    return text if text in wanted else text.rpartition("/")[2].rpartition("\\")[2]
 
 
 def _plain(name: str) -> str:
@@ -112,7 +118,7 @@ def probabilities(scores: Array) -> tuple[Array, bool]:
     """Return scores as probabilities, and whether they were logits (some outside [0, 1])."""
     if (scores >= 0).all() and (scores <= 1).all():
         return scores, False
-    return 1 / (1 + np.exp(-scores)), True
+    return np.exp(-np.logaddexp(0, -scores)), True
 
 
 def swapped(evaluated: Evaluated) -> list[str]:

@@ -17,7 +17,7 @@ from harness.data.phantom.shapes import Bytes, Floats, enlarge, fill, shrink, so
 from harness.data.phantom.textures import cut, noise
 from harness.data.phantom.tone import develop
 
-COARSE: Final = 64
+COARSE: Final = 48
 """Smooth layers are computed on this raster and enlarged."""
 
 OUTER: Final = 128
@@ -43,11 +43,12 @@ def render(scene: Scene) -> Bytes:
     lungs = scene.masks[0] | scene.masks[1]
     aerated = soften(lungs * np.uint8(255), size / 250) * np.float32(1 / 255)
     deep = soften(shrink(lungs * np.float32(1), COARSE), COARSE * 0.035)
-    density = soft_tissue(scene, deep, generator)
-    bone, bone_in_lung = bones(scene, own.standard_normal(8).clip(-2, 2))
-    density += bone
+    frame = own.standard_normal(8).clip(-2, 2)
+    density = soft_tissue(scene, spine_and_shoulders(scene, frame), generator)
+    ribs = rib_cage(scene, frame)
+    density += ribs * np.float32(0.22)
     inside = enlarge(hila(scene) - air(scene, deep), size)
-    inside += bone_in_lung
+    inside += ribs * np.float32(0.78)
     inside += vessels(scene, own)
     inside += 0.010 * cut(generator, "clumps", size, size, size)
     density += inside * aerated
@@ -66,8 +67,11 @@ def coarse_coordinates(scene: Scene) -> tuple[Floats, Floats]:
     return x, y
 
 
-def soft_tissue(scene: Scene, deep: Floats, generator: np.random.Generator) -> Floats:
-    """Return the density (S, S) of everything but lungs and bones, less the windpipe's air."""
+def soft_tissue(scene: Scene, bone: Floats, generator: np.random.Generator) -> Floats:
+    """Return the density (S, S) of the body, ribs and lungs apart, less the windpipe's air.
+
+    `bone` (OUTER, OUTER) is the density of its large bones.
+    """
     size, chest = scene.settings.size, scene.chest
     x, y = coarse_coordinates(scene)
     scale = OUTER / size
@@ -87,7 +91,7 @@ def soft_tissue(scene: Scene, deep: Floats, generator: np.random.Generator) -> F
     if scene.film.sex == "F" and scene.film.age > 14:
         level += breasts(x, y)
     level -= stomach(x, y, chest.lungs[1].y[-1], generator)
-    density = enlarge(level, OUTER)
+    density = enlarge(level, OUTER) + bone
     density -= soften(pipe, 1.2) * np.float32(0.12 / 255)
     density *= soften(outline, 1.1) * np.float32(1 / 255)
     heart = fill(np.zeros_like(pipe), [scene.pixels(chest.heart) * scale], 255)
@@ -122,27 +126,27 @@ def air(scene: Scene, deep: Floats) -> Floats:
     return enlarge(taken, OUTER)
 
 
-def bones(scene: Scene, own: Floats) -> tuple[Floats, Floats]:
-    """Return the skeleton's density (S, S) everywhere, and what the lungs' contrast adds to it."""
-    size, chest = scene.settings.size, scene.chest
-
-    def layer(outlines: Floats, value: int) -> Bytes:
-        return fill(np.zeros((size, size), np.uint8), scene.pixels(outlines), value)
-
-    behind, front = skeleton.ribs(chest, own)
-    cage = cv2.add(layer(behind, 110), layer(front, 60))
+def rib_cage(scene: Scene, own: Floats) -> Floats:
+    """Return the density (S, S) of ribs and clavicles where they cross air: bright margins."""
+    size = scene.settings.size
+    behind, front = skeleton.ribs(scene.chest, own)
+    cage = fill(np.zeros((size, size), np.uint8), scene.pixels(behind), 110)
+    crossing = fill(np.zeros((size, size), np.uint8), scene.pixels(front), 60)
+    fill(crossing, scene.pixels(skeleton.clavicles(scene.chest, own)), 110)
+    cv2.add(cage, crossing, dst=cage)
     smooth, mean = soften(cage, size / 300), cv2.blur(cage, (int(size / 36) | 1,) * 2)
-    rib = cv2.addWeighted(smooth, 1.35, mean, -0.75, 0, dtype=cv2.CV_32F)  # bright margins
-    solid = layer(skeleton.vertebrae(), 40)
-    for pair in skeleton.shoulders(chest, own):
-        fill(solid, scene.pixels(pair), 50)
-    collar = layer(skeleton.clavicles(chest, own), 70)
-    rest = soften(cv2.add(solid, collar), size / 230).astype(np.float32)
-    per_rib, per_rest = 0.060 / 110, 0.085 / 70
-    return (
-        cv2.addWeighted(rib, 0.22 * per_rib, rest, 0.55 * per_rest, 0),
-        cv2.addWeighted(rib, 0.78 * per_rib, rest, 0.45 * per_rest, 0),
-    )
+    scale = 0.060 / 110
+    return cv2.addWeighted(smooth, 1.35 * scale, mean, -0.75 * scale, 0, dtype=cv2.CV_32F)
+
+
+def spine_and_shoulders(scene: Scene, own: Floats) -> Floats:
+    """Return the density (OUTER, OUTER) of vertebrae, shoulder blades and upper arms."""
+    scale = OUTER / scene.settings.size
+    canvas = np.zeros((OUTER, OUTER), np.uint8)
+    fill(canvas, scene.pixels(skeleton.vertebrae()) * scale, 100)
+    for pair in skeleton.shoulders(scene.chest, own):
+        fill(canvas, scene.pixels(pair) * scale, 160)
+    return soften(canvas, 0.6) * np.float32(0.042 / 160)
 
 
 def vessels(scene: Scene, own: np.random.Generator) -> Floats:

@@ -50,7 +50,6 @@ SEGMENTATION = (  # the settings that the segmentation stage and its loss read
     "labelled_images",
     "segmentation_epochs",
     "segmentation_decay",
-    "segmentation_crop",
     "segmentation_width",
     "segmentation_blocks",
     "segmentation_dropout",
@@ -58,6 +57,18 @@ SEGMENTATION = (  # the settings that the segmentation stage and its loss read
     "cycle_mask",
     "adversarial",
 )
+
+
+@dataclass(frozen=True)
+class LinearFall:
+    """The learning rate's factor: 1 up to an epoch, then linearly down to 0 at the last one."""
+
+    start: int
+    end: int
+
+    def __call__(self, epoch: int) -> float:
+        """Return the factor of an epoch, counted from 0."""
+        return 1 - max(0, epoch - self.start) / max(1, self.end - self.start)
 
 
 @dataclass
@@ -92,7 +103,6 @@ class AnatomyXNet(Model):
     segmentation_decay: int = 100  # epoch from which the rate falls linearly to 0
     segmentation_batch: int = 5
     segmentation_rate: float = 2e-4
-    segmentation_crop: int = 176  # of 256, as 200 of 286
     segmentation_width: int = 64
     segmentation_blocks: int = 9
     segmentation_dropout: float = 0.5
@@ -113,7 +123,6 @@ class AnatomyXNet(Model):
         "segmentation_epochs": 2,
         "segmentation_decay": 1,
         "segmentation_rate": 2e-3,
-        "segmentation_crop": 64,
         "segmentation_width": 8,
         "segmentation_blocks": 3,
     }
@@ -122,12 +131,10 @@ class AnatomyXNet(Model):
         """Refuse what no network can be built from."""
         if self.level not in (0, 1, 2, 3):
             raise SettingError(f"level is 0, 1, 2 or 3, not {self.level}")
-        for name in ("size", "segmentation_crop"):
-            if getattr(self, name) % 16:
-                raise SettingError(f"{name} is a multiple of 16, not {getattr(self, name)}")
-        for name in ("crop", "segmentation_crop"):
-            if getattr(self, name) > self.size:
-                raise SettingError(f"{name} {getattr(self, name)} is larger than size {self.size}")
+        if self.size % 16:
+            raise SettingError(f"size is a multiple of 16, not {self.size}")
+        if self.crop > self.size:
+            raise SettingError(f"crop {self.crop} is larger than size {self.size}")
 
     @property
     def view(self) -> View:
@@ -176,7 +183,7 @@ class AnatomyXNet(Model):
             labelled = labelled.take(picked.astype(np.int64))
         semi = self.segmentation == "semi-supervised"
         adam = Adam(training.parameters(), lr=self.segmentation_rate, betas=(0.5, 0.999))
-        fall = max(1, self.segmentation_epochs - self.segmentation_decay)
+        fall = LinearFall(self.segmentation_decay, self.segmentation_epochs)
         return Stage(
             name="segmentation",
             network=training,
@@ -185,8 +192,7 @@ class AnatomyXNet(Model):
             optimizer=adam,
             epochs=self.segmentation_epochs,
             batch_size=self.segmentation_batch,
-            augment=lambda batch, draws: random_crop(batch, draws, self.segmentation_crop),
-            scheduler=LambdaLR(adam, lambda e: 1 - max(0, e - self.segmentation_decay) / fall),
+            scheduler=LambdaLR(adam, fall),
             key=tuple((name, getattr(self, name)) for name in SEGMENTATION),
         )
 
@@ -214,7 +220,7 @@ class AnatomyXNet(Model):
 
     def _classification_loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         assert batch.labels is not None
-        reading = network(batch.images, self._organs(batch))
+        reading = network(batch.images, self.masks_of(batch))
         losses = {"bce": masked_bce(reading.logits, self.vector.targets(batch.labels))}  # Eq. 19
         if reading.attention:
             diseased = self.vector.diseased_organs(batch.labels)
@@ -244,7 +250,8 @@ class AnatomyXNet(Model):
         """Return the masks that the classifier is given (B, 2, S, S), uint8."""
         return self.shuffle(batch) if self.masks == "shuffled" else self.segment(batch)
 
-    def _organs(self, batch: Batch) -> Tensor | None:
+    def masks_of(self, batch: Batch) -> Tensor | None:
+        """Return the masks of a batch as the network takes them (B, 2, H, W), None without any."""
         organs = batch.spatial.get(ANATOMY)
         if organs is None:
             return None
@@ -272,7 +279,7 @@ class AnatomyXNet(Model):
         if anatomy is not None:
             batch = replace(batch, spatial={**batch.spatial, ANATOMY: anatomy})
         crops = ten_crop(batch, self.crop) if ten else [center_crop(batch, self.crop)]
-        logits = [self.network(crop.images, self._organs(crop)).logits for crop in crops]
+        logits = [self.network(crop.images, self.masks_of(crop)).logits for crop in crops]
         probabilities = torch.stack([logit.float().sigmoid() for logit in logits]).mean(0)
         return Prediction(scores=self.vector.scores(probabilities))
 

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import densenet121
 
-from anatomy_xnet.attention import AnatomyAwareAttention, Attention, PoolingName, Term
+from anatomy_xnet.attention import (
+    AnatomyAwareAttention,
+    Attention,
+    PoolingName,
+    ProbabilisticWeightedAveragePooling,
+    Term,
+)
 
 TapSide = Literal["pre-pool", "post-pool"]
 
@@ -81,6 +87,15 @@ class Reading:
     attention: list[Attention]  # one per tap, shallow to deep
 
 
+@dataclass
+class Explanation:
+    """The last tap as Figures 4 and 5 show it: channel means (B, S, S)."""
+
+    feature: Tensor  # F, what dense block 4 encodes
+    recalibrated: Tensor  # R, what the attention module makes of it
+    weighted: Tensor  # F as the module's own pooling weighs it; F itself unless that is PWAP
+
+
 class AnatomyXNetwork(nn.Module):
     """The classifier: image and organ masks to logits.
 
@@ -122,6 +137,17 @@ class AnatomyXNetwork(nn.Module):
         pairs = [module(tap, small) for module, tap in zip(self.attention, taps, strict=True)]
         pooled = torch.cat([pooled for pooled, _ in pairs], 1)
         return Reading(self.classifier(pooled), [attention for _, attention in pairs])
+
+    def explain(self, images: Tensor, masks: Tensor) -> Explanation:
+        """Return what becomes of the last tap; takes what `forward` takes, at level 1 or above."""
+        taps, _ = self.backbone(self.normalise(images))
+        module = self.attention[-1]
+        recalibrated, _ = module.recalibrate(taps[-1], self.resize(masks))
+        surface = recalibrated.planes.feature
+        feature = weighted = surface.stored()
+        if isinstance(module.squeeze, ProbabilisticWeightedAveragePooling):
+            weighted = feature * module.squeeze.weights(surface)[:, None]
+        return Explanation(feature.mean(1), recalibrated.stored().mean(1), weighted.mean(1))
 
     def resize(self, masks: Tensor) -> Tensor:
         """Return masks (B, 2, H, W) at (B, 2, S, S), S the intermediate size of Table VI."""

@@ -79,3 +79,15 @@ def test_masks_matter(images, masks):
         assert not torch.allclose(
             network(images, masks).logits, network(images, masks.flip(0)).logits, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("pool", ["pwap", "avg"])
+def test_explanation_shows_the_maps_of_the_last_tap(pool, images, masks):
+    network = AnatomyXNetwork(15, mask_size=14, pool=pool).eval()
+    with torch.no_grad():
+        seen = network.explain(images, masks)
+        last = network.backbone(network.normalise(images))[1]
+    large = torch.nn.functional.interpolate(last, 14, mode="bilinear").mean(1)
+    torch.testing.assert_close(seen.feature, large)
+    assert seen.recalibrated.shape == (2, 14, 14)
+    assert torch.equal(seen.weighted, seen.feature) == (pool == "avg")

@@ -88,15 +88,15 @@ class RegionModel(Model):
         """Train the detector, keep what it finds, train the head on that."""
         self._check(task)
         architecture = self._architecture(task)
-        key = (self.detector, astuple(architecture), self.weights)
         self.region_detector = build(self.detector, architecture)
         if self.weights == "coco":
             load_coco(self.region_detector, self.detector, task)
-        yield self._detector_stage(task, key)
+        yield self._detector_stage(task, architecture)
 
+        key = (self.confidence, self.proposals)
         train = task.map(COLUMN, self.find, task.train, key)
         self._validation = task.map(COLUMN, self.find, task.validation, key)
-        task.keep("detection", lambda: report.detection(task.train, self._validation), key)
+        task.keep("detection", lambda: report.detection(task.train, self._validation))
 
         self.head = self.make_head(task)
         yield self._head_stage(task, rows_only(train))
@@ -121,17 +121,18 @@ class RegionModel(Model):
             confidence=self.confidence,
         )
 
-    def _detector_stage(self, task: Task, key: Hashable) -> Stage:
+    def _detector_stage(self, task: Task, architecture: Architecture) -> Stage:
+        trained = replace(architecture, confidence=0.0, proposals=0)  # read in detection only
         learnt = [p for p in self.region_detector.parameters() if p.requires_grad]
         return Stage(
             "detector",
             self.region_detector,
             region_losses,
             task.train,
-            torch.optim.Adam(learnt, self.detector_lr),
+            torch.optim.Adam(learnt, self.detector_lr, fused=True),
             steps=self.detector_steps,
             batch_size=self.detector_batch_size,
-            key=key,
+            key=(self.detector, astuple(trained), self.weights),
         )
 
     def _head_stage(self, task: Task, train: Samples) -> Stage:
@@ -140,7 +141,7 @@ class RegionModel(Model):
             self.head,
             self._label_loss,
             train,
-            torch.optim.Adam(self.head.parameters(), self.lr),
+            torch.optim.Adam(self.head.parameters(), self.lr, fused=True),
             epochs=self.epochs,
             batch_size=self.batch_size,
             score=lambda: task.score(self._predict_from_rows),
@@ -190,7 +191,8 @@ class RegionModel(Model):
 
 def region_losses(detector: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """Return the detector's four losses."""
-    return detector(batch.images, batch["region_boxes"])
+    losses: dict[str, Tensor] = detector(batch.images, batch["region_boxes"])
+    return losses
 
 
 @dataclass

@@ -15,7 +15,7 @@ def test_quality_by_hand():
     found = torch.tensor([[[0.0, 0, 10, 8], [0, 0, 1, 1], [0, 0, 0, 0]], [[0.0, 0, 10, 10]] * 3])
     present = torch.tensor([[True, True, False], [False, True, True]])
     quality = region_quality(found, present, annotated)
-    assert quality.count.tolist() == [2, 1, 0]
+    assert quality.boxes.tolist() == [2, 1, 0]
     assert quality.iou[0].item() == pytest.approx(0.4)  # (0.8 + a missed one) / 2
     assert quality.iou[1].item() == pytest.approx(0.16)
     assert quality.recall[:2].tolist() == [0.5, 0]

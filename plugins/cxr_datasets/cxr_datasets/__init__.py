@@ -12,4 +12,6 @@ def harness_datasets() -> Mapping[str, str]:
         "nih": "cxr_datasets.nih:NIH",
         "chexpert": "cxr_datasets.chexpert:CheXpert",
         "imagenome": "cxr_datasets.imagenome:ImaGenome",
+        "csv": "cxr_datasets.csv:CSV",
+        "jsrt": "cxr_datasets.jsrt:JSRT",
     }

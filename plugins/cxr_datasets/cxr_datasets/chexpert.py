@@ -86,7 +86,7 @@ class CheXpert(Dataset):
         tested = (
             self._films("valid.csv", meaning, views)
             if test == "valid"
-            else (self._public(meaning, views))
+            else self._public(meaning, views)
         )
         columns = {key: np.concatenate([train[key], tested[key]]) for key in train}
         _, study = np.unique(columns.pop("study"), return_inverse=True)
@@ -124,6 +124,8 @@ class CheXpert(Dataset):
         if path is None:
             raise DataError(f"{self._folder} has no {name}")
         table = read_table(path, (*_DETAILS, *self.space.classes))
+        if not len(table):
+            raise DataError(f"{path} has a header but no rows; it is cut short")
         places = table.values(0, _film)
         known = [
             table.values(2, _age),
@@ -136,6 +138,7 @@ class CheXpert(Dataset):
         labels = _labels(table, len(_DETAILS), meaning)
         kept = frontal if views == "frontal" else np.ones(len(table), dtype=bool)
         _check_once(table)
+        self.policy = {**self.policy, "release": table.columns[0][0].split("/")[0]}
         self._counts[f"rows of {name}"] = len(table)
         self._counts[f"lateral films left out of {name}"] = int((~kept).sum())
         self._counts[f"films without sex in {name}"] = int(np.isnan(known[1]).sum())
@@ -152,6 +155,8 @@ class CheXpert(Dataset):
         if path is None:
             raise DataError(f"{self._folder} has neither {' nor '.join(PUBLIC_TEST)}")
         table = read_table(path, ("Study", *self.space.classes))
+        if not len(table):
+            raise DataError(f"{path} has a header but no rows; it is cut short")
         _check_once(table)
         labels = _labels(table, 1, meaning)
         pattern = "view*_frontal.jpg" if views == "frontal" else "view*_*.jpg"
@@ -187,13 +192,12 @@ class CheXpert(Dataset):
 
     def facts(self) -> list[Fact]:
         """Return counts against the release, and what was left out."""
-        facts: list[Fact] = [("protocol", self.protocol, None)]
+        facts: list[Fact] = []
         for what, count in self._counts.items():
             official = OFFICIAL.get(what.removeprefix("rows of "))
             said = f"{count:,} of {official:,}" if official else f"{count:,}"
             facts.append((what, said, True if count == official else None))
-        patients = len(set(self.samples.patients.tolist()))
-        return [*facts, ("patients", f"{patients:,}", None)]
+        return facts
 
 
 def _folder(root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,10 +44,10 @@ def path_of(film: Description, part: str) -> str:
     return f"{part}/patient{film.patient + 1:05d}/study{film.follow_up + 1}/view1_frontal.jpg"
 
 
-def part_of(film: Description) -> str:
-    """Return "train" or "valid", by a hash of the patient."""
-    chosen = by_patient([str(film.patient)], "chexpert-phantom-test", TEST_SHARE)
-    return "valid" if chosen[0] else "train"
+def parts_of(films: Sequence[Description]) -> list[str]:
+    """Return "train" or "valid" for each film, by a hash of its patient."""
+    chosen = by_patient([str(film.patient) for film in films], "chexpert-phantom-test", TEST_SHARE)
+    return ["valid" if valid else "train" for valid in chosen]
 
 
 def observations(film: Description, settings: PhantomSettings, part: str) -> list[str]:
@@ -68,14 +69,20 @@ def observations(film: Description, settings: PhantomSettings, part: str) -> lis
 
 
 def store(folder: Path, index: int, drawing: Drawing) -> None:
-    """Write the image of one phantom."""
-    write_image(folder / FOLDER / path_of(drawing, part_of(drawing)), drawing.image, QUALITY)
+    """Write the image of one phantom, in train/ before the parts are known."""
+    write_image(folder / FOLDER / path_of(drawing, "train"), drawing.image, QUALITY)
 
 
 def finish(folder: Path, films: Sequence[Description], settings: PhantomSettings) -> None:
-    """Write train.csv and valid.csv."""
+    """Write train.csv and valid.csv, and move the films of the latter to valid/."""
     header = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", "No Finding", *FROM)
-    parts = [part_of(film) for film in films]
+    parts = parts_of(films)
+    for film, part in zip(films, parts, strict=True):
+        before, after = (folder / FOLDER / path_of(film, name) for name in ("train", part))
+        if before != after:
+            after.parent.mkdir(parents=True, exist_ok=True)
+            before.rename(after)
+            shutil.rmtree(before.parent)
     for part in ("train", "valid"):
         rows = [
             (

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cxr_datasets.phantoms import csv_text, write_image
 from harness import Description, Drawing, PhantomSettings, by_patient
 from harness.data.phantom import LABELS9, REGIONS
+
+Array = npt.NDArray[Any]
 
 SILVER = Path("chest-imagenome-dataset-1.0.0", "silver_dataset")
 MIMIC = Path("mimic-cxr-jpg-2.0.0")
@@ -128,10 +131,7 @@ def _statement(label: int, polarity: str) -> str:
 
 def finish(folder: Path, films: Sequence[Description], settings: PhantomSettings) -> None:
     """Write the split files of both datasets and the metadata of MIMIC-CXR-JPG."""
-    patients = [str(film.patient) for film in films]
-    test = by_patient(patients, "imagenome-phantom-test", TEST_SHARE)
-    validation = by_patient(patients, "imagenome-phantom-validation", VALIDATION_SHARE) & ~test
-    parts = np.where(test, "test", np.where(validation, "valid", "train"))
+    parts = _parts(np.array([str(film.patient) for film in films]))
     columns = ("subject_id", "study_id", "dicom_id", "path", "ViewPosition")
     rows = [(*ids(film), path_of(film, ".dcm"), film.view) for film in films]
     splits = folder / SILVER / "splits"
@@ -146,7 +146,7 @@ def finish(folder: Path, films: Sequence[Description], settings: PhantomSettings
         folder / MIMIC / "mimic-cxr-2.0.0-split.csv.gz",
         csv_text(
             ("dicom_id", "study_id", "subject_id", "split"),
-            [(*row[2::-1], mimic[part]) for row, part in zip(rows, parts.tolist(), strict=True)],
+            [(*row[2::-1], mimic[part]) for row, part in zip(rows, parts, strict=True)],
         ),
     )
     _gzipped(
@@ -156,6 +156,16 @@ def finish(folder: Path, films: Sequence[Description], settings: PhantomSettings
             [(row[2], row[0], row[1], row[4], settings.size, settings.size) for row in rows],
         ),
     )
+
+
+def _parts(patients: Array) -> list[str]:
+    """Return "train", "valid" or "test" for each film, by hashes of its patient."""
+    parts = np.full(len(patients), "train")
+    test = by_patient(patients, "imagenome-phantom-test", TEST_SHARE)
+    rest = np.flatnonzero(~test)
+    chosen = by_patient(patients[rest], "imagenome-phantom-validation", VALIDATION_SHARE)
+    parts[test], parts[rest[chosen]] = "test", "valid"
+    return [str(part) for part in parts]
 
 
 def _gzipped(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
+_HEADER = 1 << 18  # bytes in which a file tells its size
 
 
 def read_image(path: Path) -> Array:
@@ -23,14 +24,15 @@ def read_image(path: Path) -> Array:
     return decode(read_file(path), str(path))
 
 
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a file.
+def read_file(path: Path, most: int = -1) -> bytes:
+    """Return the bytes of a file, or its first ``most``.
 
     Raises:
         DataError: it is missing or unreadable.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
     except FileNotFoundError:
         raise DataError(f"{path} is listed but absent") from None
     except OSError as error:
@@ -46,6 +48,25 @@ def stamp_file(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return height and width of a PNG or JPEG file from its header, without decoding it.
+
+    Raises:
+        DataError: the file is missing, or no PNG or JPEG.
+    """
+    content = read_file(path, _HEADER)
+    if content.startswith(PNG) and len(content) >= 24:
+        return int.from_bytes(content[20:24], "big"), int.from_bytes(content[16:20], "big")
+    at = 2
+    while content.startswith(JPEG) and at + 9 < len(content) and content[at] == 0xFF:
+        kind = content[at + 1]
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # a start of frame
+            height, width = content[at + 5 : at + 7], content[at + 7 : at + 9]
+            return int.from_bytes(height, "big"), int.from_bytes(width, "big")
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    raise DataError(f"{path} is neither PNG nor JPEG, or cut short")
 
 
 def decode(content: bytes, name: str) -> Array:

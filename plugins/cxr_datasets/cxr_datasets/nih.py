@@ -24,7 +24,6 @@ from harness import (
     Samples,
     by_patient,
     check_disjoint,
-    fingerprint,
     known_list,
     protocol_of,
 )
@@ -219,20 +218,17 @@ class NIH(Dataset):
             ("rows", f"{len(self._row):,} of {OFFICIAL_IMAGES:,}", None),
             ("images in", layout or "no folder or archive", None),
             ("images", f"{len(missing):,} absent{_first(missing)}", not missing),
-            *self._split_facts(),
+            *self._list_facts(),
             *self._box_facts(),
             ("ages", f"{self._implausible} above {tables.OLDEST} years, taken as unknown", None),
         ]
 
-    def _split_facts(self) -> list[Fact]:
-        names = self.samples.names
-        facts: list[Fact] = [("protocol", self.protocol, None)]
+    def _list_facts(self) -> list[Fact]:
+        facts: list[Fact] = []
         for part, rows in self.splits.items():
-            digest = fingerprint(names[rows].tolist())
-            known = known_list(names[rows].tolist())
-            what = f"{known.protocol} {known.part}" if known else "no known list"
-            note = f"; {known.note}" if known and known.note else ""
-            facts.append((f"{part} fingerprint", f"{digest}: {what}{note}", None))
+            known = known_list(self.samples.names[rows].tolist())
+            if known and known.note:
+                facts.append((f"about the {part} list", known.note, None))
         facts.append(("in a list, not in the table", f"{len(self._rowless):,} images", None))
         facts.append(("in the table, in no list", f"{len(self._unlisted):,} images", None))
         return facts

@@ -65,7 +65,7 @@ def settings_of(switches: Mapping[str, object], **defaults: object) -> PhantomSe
 
 
 def write_root(
-    kind: type[Dataset],
+    kind: Callable[[Path], Dataset],
     root: Path,
     images: int,
     settings: PhantomSettings,
@@ -88,9 +88,7 @@ def write_root(
         films = list(_drawn(unfinished, images, settings, store))
         finish(unfinished, films, settings)
         write_json(unfinished / FILE, {"images": images, **settings.as_dict()})
-        for part, rows in _read_back(kind, unfinished).splits.items():
-            if not len(rows):
-                raise SettingError(f"{images} images leave the {part} split empty; ask for more")
+        _read_back(kind, unfinished, images)
         unfinished.replace(root)
     except OSError as error:
         raise cannot_write(root, error) from error
@@ -98,9 +96,14 @@ def write_root(
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _read_back(kind: type[Dataset], root: Path) -> Dataset:
-    constructor: Callable[[Path], Dataset] = kind
-    return constructor(root)
+def _read_back(kind: Callable[[Path], Dataset], root: Path, images: int) -> None:
+    try:
+        splits = kind(root).splits
+    except DataError as error:
+        raise SettingError(f"{images} phantoms cannot be read back: {error}") from None
+    for part, rows in splits.items():
+        if not len(rows):
+            raise SettingError(f"{images} images leave the {part} split empty; ask for more")
 
 
 def _drawn(

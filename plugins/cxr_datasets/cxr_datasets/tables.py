@@ -78,6 +78,18 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
+def read_header(path: Path) -> list[str]:
+    """Return the names of a csv file's columns."""
+    lines = _text(path, read_content(path)).splitlines()
+    try:
+        header = next(csv.reader(lines[:1]), [])
+    except csv.Error as error:
+        raise DataError(f"{path}, line 1: no valid csv ({error})") from None
+    while header and not header[-1].strip():
+        header.pop()
+    return header
+
+
 def read_table(path: Path, wanted: Sequence[str | int], delimiter: str = ",") -> Table:
     """Return the wanted columns, by header name or by position, of a csv file with a header.
 

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 from cxr_datasets.chexpert import CLASSES, COMPETITION, OFFICIAL, CheXpert
-from cxr_datasets.chexpert_layout import FOLDER, FROM, observations, part_of, path_of
+from cxr_datasets.chexpert_layout import FOLDER, FROM, observations, parts_of, path_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import DataError, PhantomSettings, draw
+from harness import DataError, PhantomSettings, SettingError, draw
 from harness.data.phantom import describe
 
-IMAGES = 150
+IMAGES = 120
 SWITCHES = {"size": 64, "enrich": 0.5, "seed": 2}
 HEADER = ",".join(("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *CLASSES))
 POLICIES = {
@@ -40,9 +40,8 @@ def test_round_trip_under_every_policy(written, uncertain, blank):
     labels, metadata = dataset.samples.labels, dataset.samples.column("metadata")
     tested = set(dataset.splits["test"].tolist())
     known = PhantomSettings(**SWITCHES)
-    for index in range(IMAGES):
-        film = describe(known, index)
-        part = part_of(film)
+    films = [describe(known, index) for index in range(IMAGES)]
+    for index, (film, part) in enumerate(zip(films, parts_of(films), strict=True)):
         row = row_of[path_of(film, part)]
         assert (row in tested) == (part == "valid")
         expected = [POLICIES[uncertain, blank][text] for text in observations(film, known, part)]
@@ -116,6 +115,10 @@ def test_the_small_release_lies_in_a_folder_and_protocols_are_named(root, tmp_pa
         (small / name).write_text((root / name).read_text().replace("v1.0/", "v1.0-small/"))
     again = CheXpert(tmp_path / "elsewhere")
     assert again.samples.names.tolist() == dataset.samples.names.tolist()
+    assert (dataset.policy["release"], again.policy["release"]) == (
+        "CheXpert-v1.0",
+        "CheXpert-v1.0-small",
+    )
     monkeypatch.setattr("cxr_datasets.chexpert.OFFICIAL", {"train.csv": 82, "valid.csv": 2})
     assert CheXpert(root).protocol == "official"
     assert OFFICIAL == {"train.csv": 223_414, "valid.csv": 234}
@@ -167,9 +170,14 @@ def test_what_is_wrong_is_named(root, old, new, said):
         CheXpert(root)
 
 
-def test_missing_files(root, tmp_path):
+def test_missing_and_empty_files(root, tmp_path):
     with pytest.raises(DataError, match=r"train/patient00001/.*listed but absent"):
         CheXpert(root).read(0)
+    (root / "valid.csv").write_text(HEADER)
+    with pytest.raises(DataError, match=r"valid.csv has a header but no rows"):
+        CheXpert(root)
+    with pytest.raises(SettingError, match=r"1 phantoms cannot be read back: .*no rows"):
+        CheXpert.write_phantoms(tmp_path / "new", 1, {"size": 64})
     (root / "valid.csv").unlink()
     with pytest.raises(DataError, match=r"has no valid.csv"):
         CheXpert(root)

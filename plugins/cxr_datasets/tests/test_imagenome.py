@@ -234,7 +234,7 @@ def test_the_parse_is_kept_until_a_graph_changes(root, monkeypatch):
     ImaGenome(root, rule="any_yes")
     assert len(parsed) <= 1  # none where another test has asked for the same content
     parsed.clear()
-    change(root, first_image(root), lambda graph: graph.update(age_decile="10-20"))
+    change(root, first_image(root), lambda graph: graph.update(age_decile="110-120"))
     assert ImaGenome(root).samples.fingerprint != first.samples.fingerprint
     assert len(parsed) == 1
 

@@ -68,7 +68,7 @@ def test_the_root_is_whole_or_not_there(tmp_path, monkeypatch):
     with pytest.raises(SettingError, match="no switch 'sise'"):
         NIH.write_phantoms(tmp_path / "new", 40, {"sise": 64})
     with pytest.raises(SettingError, match="split empty"):
-        NIH.write_phantoms(tmp_path / "new", 2, {"size": 64})
+        NIH.write_phantoms(tmp_path / "new", 1, {"size": 64})
     monkeypatch.setattr("cxr_datasets.nih_layout.finish", lambda *_: os.listdir("/nowhere"))
     with pytest.raises(HarnessError, match="could not be written"):
         NIH.write_phantoms(tmp_path / "new", 3, {"size": 64})

@@ -9,8 +9,8 @@ from harness import hookimpl
 def harness_models() -> Mapping[str, str]:
     """Offer the rows of the paper's ablation and the control that never looks at the image."""
     return {
-        "resnet50": "dm_attention.model:ResNet50",
-        "resnet50-aligned": "dm_attention.model:AlignedResNet50",
+        "resnet50": "dm_attention.aligned:ResNet50",
+        "resnet50-aligned": "dm_attention.aligned:AlignedResNet50",
         "dm-attention": "dm_attention.model:DMAttention",
         "dm-prior": "dm_attention.model:DMPrior",
     }

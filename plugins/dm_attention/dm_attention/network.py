@@ -77,8 +77,8 @@ class Alignment(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the aligned images (B, 1, H, W) and the affine (B, 2, 3) between -1 and 1.
 
-        Parameters, grid and sampling stay in float32 under autocast: bfloat16 would place a point
-        of a 512-pixel image up to two pixels off.
+        Parameters, grid and sampling stay in float32 under autocast: in bfloat16 points of a
+        512-pixel image land two pixels off.
         """
         pooled = feature_maps(self.resnet, images)[-1].mean((2, 3))
         with torch.autocast(images.device.type, enabled=False):

@@ -1,30 +1,24 @@
 import pytest
-from dm_attention import network
-from dm_attention.model import AlignedResNet50, DMAttention, DMPrior, ResNet50
-from torchvision.models.resnet import BasicBlock, ResNet
+from dm_attention.aligned import ResNet50
+from dm_attention.model import DMAttention, DMPrior
 
 from harness.testing import conformance
 
-CLASSIFIER = {"size": 64, "weights": "none", "epochs": 1, "batch_size": 8}
-ALIGNED = {**CLASSIFIER, "alignment_weights": "none", "alignment_epochs": 1}
+CLASSIFIER = {"size": 64, "weights": "none", "epochs": 50, "batch_size": 8, "lr": 3e-3}
+ALIGNED = {**CLASSIFIER, "alignment_weights": "none", "alignment_epochs": 5}
 
 
-@pytest.fixture(autouse=True)
-def _small_networks(monkeypatch):
-    """ResNet-10: what is checked is how stages and networks are joined, not the networks."""
-    for name in ("resnet18", "resnet50"):
-        monkeypatch.setattr(network, name, lambda weights: ResNet(BasicBlock, [1, 1, 1, 1]))
-
-
+@pytest.mark.usefixtures("slim_networks")
 @conformance(
     ResNet50(**CLASSIFIER, augment="affine"),
-    AlignedResNet50(**ALIGNED, alignment_optimizer="adam"),
-    DMAttention(**ALIGNED, retrain_epochs=1, require_label=True),
+    DMAttention(**ALIGNED, retrain_epochs=10, require_label=True),
+    DMAttention(**ALIGNED, retrain_epochs=10, masks="pseudo", alignment_optimizer="adam"),
 )
 def test_conformance(check):
     check()
 
 
+@pytest.mark.usefixtures("slim_networks")
 @conformance(
     DMPrior(**ALIGNED),
     expected={

@@ -1,8 +1,9 @@
 """Detector weights trained on COCO: detectron2's pickle read without running it, once.
 
-    python -m anaxnet.detectors.coco model_final_280758.pkl
+    python -m anaxnet.detectors.coco [model_final_280758.pkl]
 
-puts the weights of the model zoo's faster_rcnn_R_50_FPN_3x where the harness looks for weights.
+puts the weights of faster_rcnn_R_50_FPN_3x where the harness looks for weights: those of the file,
+a copy from detectron2's model zoo, or else downloaded from there.
 """
 
 import pickle
@@ -37,9 +38,9 @@ _HARMLESS = {
     "collections.OrderedDict": OrderedDict,
     "numpy.ndarray": np.ndarray,
     "numpy.dtype": np.dtype,
-    "numpy._core.multiarray._reconstruct": np._core.multiarray._reconstruct,
-    "numpy._core.multiarray.scalar": np._core.multiarray.scalar,
-    "numpy._core.numeric._frombuffer": np._core.numeric._frombuffer,
+    "numpy._core.multiarray._reconstruct": np.empty(0).__reduce__()[0],
+    "numpy._core.multiarray.scalar": np.float32(0).__reduce__()[0],
+    "numpy._core.numeric._frombuffer": np.empty(1).__reduce_ex__(5)[0],
     "_codecs.encode": lambda text, encoding: text.encode(encoding),
 }
 
@@ -83,30 +84,48 @@ def convert(path: Path) -> Path:
     return target
 
 
+def fetch() -> Path:
+    """Download the weights from detectron2's model zoo and convert them.
+
+    Raises:
+        DataError: they cannot be downloaded.
+    """
+    from anaxnet.detectors.with_detectron2 import checkpoint_url
+
+    path = home() / "weights" / f"{NAMES['detectron2']}.pkl"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(checkpoint_url(), str(path))
+        return convert(path)
+    except OSError as error:
+        raise DataError(
+            f"the weights {NAMES['detectron2']} are not in {path.parent} and cannot be downloaded "
+            f"({error}): get {checkpoint_url()} elsewhere and run `python -m "
+            "anaxnet.detectors.coco FILE` here, or train from scratch with --set weights=none"
+        ) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def load_coco(detector: RegionDetector, backend: str, task: Task) -> None:
     """Load COCO weights into a detector, but for the layers that name the classes.
 
     Raises:
-        DataError: they do not lie here, or are not those of this detector.
+        DataError: they cannot be had, or are not those of this detector.
     """
-    name = NAMES[backend]
     try:
-        task.load(detector.model, name, without=(PREDICTOR,))
-    except SettingError as error:
-        raise DataError(
-            f"the weights {name} are not in {home() / 'weights'}: get faster_rcnn_R_50_FPN_3x of "
-            "detectron2's model zoo (a .pkl) and run `python -m anaxnet.detectors.coco FILE`, or "
-            "train from scratch with weights=none"
-        ) from error
+        task.load(detector.model, NAMES[backend], without=(PREDICTOR,))
+    except SettingError:  # the harness knows torchvision's weights only
+        if backend != "detectron2":
+            raise
+        fetch()
+        task.load(detector.model, NAMES[backend], without=(PREDICTOR,))
 
 
 def main() -> int:
-    """Convert the file named on the command line; return the exit status."""
-    if len(sys.argv) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
+    """Convert the file named on the command line, or fetch it; return the exit status."""
     try:
-        print(convert(Path(sys.argv[1])))
+        print(convert(Path(sys.argv[1])) if sys.argv[1:] else fetch())
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

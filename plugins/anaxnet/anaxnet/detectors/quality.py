@@ -11,7 +11,7 @@ class RegionQuality(NamedTuple):
 
     iou: Tensor  # (R,) mean over annotated boxes, a missed one counting 0
     recall: Tensor  # (R,) share of annotated boxes met with at least the asked overlap
-    count: Tensor  # (R,) annotated boxes
+    boxes: Tensor  # (R,) annotated boxes
 
 
 def paired_iou(first: Tensor, second: Tensor) -> Tensor:

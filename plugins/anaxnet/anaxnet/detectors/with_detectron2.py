@@ -16,6 +16,7 @@ def _deprecations_ignored() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
         warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
         yield
 
 
@@ -67,6 +68,14 @@ def _configure_heads(model: CfgNode, architecture: Architecture) -> None:
     model.ROI_BOX_HEAD.NAME = "FastRCNNConvFCHead"
     model.ROI_BOX_HEAD.NUM_FC = 2
     model.ROI_BOX_HEAD.POOLER_RESOLUTION = 7
+
+
+def checkpoint_url() -> str:
+    """Return where detectron2's model zoo keeps the weights of this detector, trained on COCO."""
+    with _deprecations_ignored():
+        from detectron2 import model_zoo
+
+        return str(model_zoo.get_checkpoint_url("COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"))
 
 
 class Detectron2Detector(RegionDetector):

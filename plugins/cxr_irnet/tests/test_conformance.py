@@ -1,0 +1,24 @@
+"""The harness's checks of the model with its own masks, with shuffled ones and without."""
+
+from cxr_irnet.model import CXRIRNet
+
+from harness.testing import conformance
+
+SMALL = {
+    "size": 72,
+    "crop": 64,
+    "batch_size": 8,
+    "epochs": 1,
+    "unet_batch_size": 4,
+    "unet_epochs": 1,
+    "weights": "none",
+}
+
+
+@conformance(
+    CXRIRNet(**SMALL),
+    CXRIRNet(**SMALL, masks="shuffled", weighting="hard"),
+    CXRIRNet(**SMALL, weighting="none"),
+)
+def test_conformance(check):
+    check()

@@ -1,0 +1,147 @@
+"""What only a process of its own shows: what is imported, how fast, exit codes, several devices."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import harness
+
+HERE = Path(__file__).parent
+REPO = Path(harness.__file__).parents[1]
+TOY = ("--device", "cpu", "--plugin", "toy", "--dataset", "toyset")
+
+
+def environment(**more):
+    paths = [str(REPO), str(HERE / "toy_plugin"), os.environ.get("PYTHONPATH", "")]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {
+        **os.environ, "PYTHONPATH": os.pathsep.join(paths), "HARNESS_PLUGINS": "toy",
+        **threads, **more,
+    }  # fmt: skip
+
+
+def start(*words, **more):
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *words], env=environment(**more), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HERE,
+    )  # fmt: skip
+
+
+def finish(process):
+    out, error = process.communicate(timeout=200)
+    return process.returncode, out, error
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"], ["run", "--help"]])
+def test_light_commands_import_nothing_heavy(words):
+    program = (
+        f"import sys; sys.argv = ['harness', *{words!r}]\n"
+        "from harness.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True
+    )
+    assert done.stdout, done.stderr
+    heavy = {"torch", "torchvision", "numpy", "scipy", "cv2", "toy_plugin.model", "rich.progress"}
+    assert not heavy & set(done.stderr.split())
+
+
+@pytest.mark.parametrize("word", ["--help", "list"])
+def test_light_commands_are_fast(word):
+    """User and system time of the best of some, so that a busy machine does not matter."""
+    times = []
+    while min(times, default=1.0) >= 0.3 and len(times) < 15:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert finish(start(word))[0] == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(times) < 0.3, times
+
+
+def test_list_shows_the_plugin_and_only_it():
+    code, out, _ = finish(start("list", "--json"))
+    plugins = json.loads(out)["plugins"]
+    assert [plugin["name"] for plugin in plugins] == ["harness", "toy"]
+    assert code == 0
+    assert plugins[1] == {
+        "name": "toy",
+        "version": "1.0",
+        "origin": "toy-plugin",
+        "datasets": ["toyset"],
+        "models": ["toy", "toy-broken"],
+        "metrics": [],
+        "tables": [],
+    }
+
+
+def test_an_error_is_one_message_on_stderr_and_exit_code_1():
+    code, out, error = finish(start("run", *TOY, "--set", "rat=1"))
+    assert (code, out) == (1, "")
+    assert error.startswith("error: toy has no setting 'rat'")
+    assert "Traceback" not in error
+
+
+LONG = ("run", *TOY, "--data", "images=240", "--set", "epochs=200", "--set", "batch_size=2")
+
+
+def wait_for(pattern, folder, process, seconds=120):
+    """Wait until a file is there."""
+    until = time.monotonic() + seconds
+    while not list(folder.rglob(pattern)):
+        assert time.monotonic() < until, "nothing happened"
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_scheduler_that_ends_a_run_is_asked_to_try_again(kind, own_home):
+    process = start(*LONG)
+    wait_for("checkpoint.safetensors", own_home, process)
+    process.send_signal(kind)
+    code, out, error = finish(process)
+    assert (code, out) == (75, ""), error
+    assert "error: stopped in stage 'classifier'" in error
+    assert "the same command goes on" in error
+
+
+@pytest.mark.slow
+def test_a_scheduler_ends_a_run_on_several_devices(own_home):
+    process = start(*LONG, "--devices", "2")
+    wait_for("checkpoint.safetensors", own_home, process)
+    process.send_signal(signal.SIGTERM)
+    code, _, error = finish(process)
+    assert code == 75, error[-3000:]
+    (checkpoint,) = (own_home / "stages").rglob("checkpoint.safetensors")
+    seen = checkpoint.stat().st_mtime_ns
+    time.sleep(2)
+    assert checkpoint.stat().st_mtime_ns == seen, "a process goes on"
+
+
+def test_two_devices(tmp_path):
+    """A whole run on two ranks: one record, printed once, each test image once."""
+    code, out, error = finish(start("run", *TOY, "--set", "epochs=1", "--devices", "2", "--json"))
+    assert code == 0, error[-3000:]
+    (record,) = json.loads(out)
+    assert record["identity"]["ranks"] == 2
+    counts = record["dataset"]["counts"]
+    assert [counts[split] for split in ("train", "validation", "test")] == [20, 20, 20]
+    assert sum(record["metrics"]["auroc"]["classes"][c]["images"] for c in ("Mass", "Nodule")) == 40
+    assert len(list((tmp_path / "results").rglob("record.json"))) == 1
+
+
+def test_an_error_on_several_devices_is_told_once():
+    code, _, error = finish(start("run", *TOY, "--set", "scale=nan", "--devices", "2"))
+    assert code == 1
+    assert error.count("error: stage 'classifier': the loss bce is not finite") == 1
+    assert error.count("rank 1: stage 'classifier': the loss bce is not finite") <= 1
+    assert "Traceback" not in error

@@ -1,0 +1,13 @@
+"""A plugin as a third party would write it, found by its entry point."""
+
+from harness import hookimpl
+
+
+@hookimpl
+def harness_models():
+    return {"toy": "toy_plugin.model:Toy", "toy-broken": "toy_plugin.model:Missing"}
+
+
+@hookimpl
+def harness_datasets():
+    return {"toyset": "toy_plugin.dataset:ToySet"}
