@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or newer; `make install PYTHON=python3.12` takes another than python3.
 
-PYTHON = python3
+PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 PROJECTS = pyproject.toml $(wildcard plugins/*/pyproject.toml)

@@ -93,13 +93,13 @@ def imported(folder):
 @pytest.mark.parametrize("project", [REPO, *PLUGINS], ids=named)
 class TestADistribution:
     def test_declares_what_it_imports(self, project):
+        """What an extra brings is imported late, or by a file of the extra's name."""
         always, extras = declared(project)
         name = OWN[named(project)]
         optional = set().union(*(names for extra, names in extras.items() if extra != "test"))
         for file, sources, at_once in imported(package_of(project)):
             allowed = always | {name} | BROUGHT_BY_OTHERS.get(file, set())
-            if not at_once:
-                allowed |= optional
+            allowed |= extras.get(Path(file).stem, set()) if at_once else optional
             if file.startswith(KIT):
                 allowed |= extras["test"]
             assert sources & allowed, f"{file} imports {sources}; declared: {sorted(allowed)}"
@@ -112,6 +112,6 @@ class TestADistribution:
         always, extras = declared(project)
         core, core_extras = declared(REPO)
         brought = core | core_extras["test"] | always | set().union(*extras.values(), OWN.values())
-        beside = {path.stem.replace("_", "-") for path in (project / "tests").rglob("*.py")}
+        beside = {path.stem.replace("_", "-") for path in (project / "tests").rglob("*")}
         for file, sources, _ in imported(project / "tests"):
             assert sources & (brought | beside), f"{file} imports {sources}, which nothing brings"

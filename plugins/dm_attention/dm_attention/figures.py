@@ -1,4 +1,4 @@
-"""The paper's pictures, from arrays; needs matplotlib (`pip install cxr-harness[figures]`)."""
+"""The paper's pictures, from arrays; needs matplotlib, the extra `figures` of this distribution."""
 
 from collections.abc import Sequence
 
