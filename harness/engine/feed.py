@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from harness.seeds import generator
 
 Rows = npt.NDArray[np.int64]
 Item = TypeVar("Item")
-_AHEAD = 2  # batches made ahead of the one that trains
+_AHEAD = 4  # batches made at a time: two threads that take turns at each lose more than they win
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Gatherer:
         if len(self._buffers[self._turn]) < len(rows):
             self._buffers[self._turn] = torch.empty(shape, dtype=torch.uint8)
         buffer = self._buffers[self._turn][: len(rows)]
-        self._turn = (self._turn + 1) % (_AHEAD + 3)
+        self._turn = (self._turn + 1) % (2 * _AHEAD + 1)
         self._samples.images(rows, out=buffer.numpy())
         return buffer
 
@@ -174,10 +174,10 @@ def _uploaded(values: npt.NDArray[Any], device: torch.device) -> Tensor:
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield what an iterator makes, made by a thread of its own a little ahead."""
-    end = object()
+    """Yield what an iterator makes, made by a thread of its own a few at a time."""
+    some = lambda: list(islice(items, _AHEAD))  # noqa: E731
     with ThreadPoolExecutor(1, thread_name_prefix="gather") as thread:
-        coming = deque(thread.submit(next, items, end) for _ in range(_AHEAD))
-        while (item := coming.popleft().result()) is not end:
-            coming.append(thread.submit(next, items, end))
-            yield item  # type: ignore[misc]
+        coming = thread.submit(some)
+        while made := coming.result():
+            coming = thread.submit(some)
+            yield from made
