@@ -13,6 +13,7 @@ from harness.engine import distributed, job
 from harness.engine.budget import budget as budget_named
 from harness.engine.compute import (
     Compute,
+    keep_freed_memory,
     make_deterministic,
     resolve_device,
     resolve_precision,
@@ -86,6 +87,8 @@ def _compute(wishes: Wishes) -> Compute:
     make_deterministic()
     kind = resolve_device(wishes.device)
     device = distributed.join(kind)
+    if kind == "cpu":
+        keep_freed_memory()
     micro = None if wishes.micro_batch in (None, "auto") else _number(wishes.micro_batch)
     return Compute(
         device,

@@ -179,6 +179,12 @@ class Samples:
         column = self.columns["images"]
         return np.take(column.values, column.rows[indices], axis=0, out=out, mode="clip")
 
+    @cached_property
+    def _to_original(self) -> Tensor:
+        """(N, 2, 3) float64: the maps from the view to each frame, found once and not a batch."""
+        assert self.view is not None
+        return self.view.to_original(self.need("sizes"))
+
     def batch(
         self, indices: Rows, images: Tensor | None = None, inputs_only: bool = False
     ) -> Batch:
@@ -194,7 +200,6 @@ class Samples:
         indices = np.asarray(indices, dtype=np.int64)
         if images is None:
             images = torch.from_numpy(self.images(indices))
-        assert self.view is not None
         wanted = ("metadata",) if inputs_only else tuple(self.columns)
         plain = {
             name: torch.from_numpy(self.columns[name].gather(indices))
@@ -202,7 +207,7 @@ class Samples:
             if self._numeric(name)
         }
         spatial = {name: plain.pop(name) for name in list(plain) if self.columns[name].spatial}
-        to_original = self.view.to_original(self.columns["sizes"].gather(indices))
+        to_original = self._to_original[torch.from_numpy(indices)]
         return Batch.of(images[:, None], to_original, torch.from_numpy(indices), plain, spatial)
 
     def _numeric(self, name: str) -> bool:

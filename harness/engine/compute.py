@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from collections.abc import Iterator
@@ -32,6 +33,12 @@ class Compute:
         """Compute in this precision inside the block."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             yield
+
+    def seed(self, seed: int) -> None:
+        """Seed what the device draws next; cheaper, each step, than seeding every device."""
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def synchronize(self) -> None:
         """Wait for the device, so that a clock read next is true."""
@@ -80,6 +87,21 @@ def make_deterministic() -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # what is allocated here is written before it is read: filling it first only costs time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # as glibc's malloc.h numbers them
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, for the next step of a training on the CPU.
+
+    Handing memory back and faulting it in anew took 15 % of a ResNet-18's steps and half the time
+    of making batches. Only glibc has the switch; nothing but speed depends on it.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(_MMAP_MAX, 0)
+        library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def describe(device: torch.device) -> dict[str, Any]:

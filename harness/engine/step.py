@@ -55,11 +55,11 @@ class Stepper:
         totals: dict[str, Tensor] = {}
         for number, (part, share) in enumerate(parts):
             seed = derive(self.seed, "noise", epoch, draw.number, self.here.rank, number)
-            torch.manual_seed(seed)
+            self.compute.seed(seed)
             meet = number == len(parts) - 1 and self.completes(draw, members)
             losses = self._backward(part, share * self.here.world / members, meet=meet)
             for name, loss in losses.items():
-                totals[name] = totals.get(name, torch.zeros_like(loss)) + loss * share
+                totals[name] = totals[name] + loss * share if name in totals else loss * share
         return totals
 
     def completes(self, draw: Draw, members: int) -> bool:
@@ -93,6 +93,9 @@ class Stepper:
             yield dict(batches), 0.0
             return
         count = math.ceil(size / (self.compute.micro_batch or size))
+        if count == 1:
+            yield dict(batches), size / draw.size
+            return
         for number in range(count):
             cut = {
                 name: batch.part(len(batch) * number // count, len(batch) * (number + 1) // count)
@@ -105,9 +108,10 @@ class Stepper:
         with self._meeting(meet):
             with self.compute.autocast():
                 losses = self.stage.loss(self.network, part["data"] if single else part)
-            total = torch.stack([loss.float() for loss in losses.values()]).sum()
-            (total * weight).backward()  # type: ignore[no-untyped-call]
-        return {name: loss.detach().float() for name, loss in losses.items()}
+            named = {name: loss.float() for name, loss in losses.items()}
+            trained = [loss for loss in named.values() if loss.requires_grad]
+            torch.autograd.backward(trained, [torch.full_like(loss, weight) for loss in trained])
+        return {name: loss.detach() for name, loss in named.items()}
 
     def _meeting(self, meet: bool) -> AbstractContextManager[object]:
         """Reduce gradients over ranks at the last backward of a step only."""
