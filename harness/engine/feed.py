@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -163,6 +164,7 @@ def resident_images(samples: Samples, device: torch.device) -> Tensor | None:
         if values.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
             return None
         _RESIDENT[place] = _uploaded(values, device)
+        weakref.finalize(values, _RESIDENT.pop, place, None)  # its id may be another's then
     return _RESIDENT[place]
 
 

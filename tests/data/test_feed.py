@@ -1,5 +1,6 @@
 """Which image comes when, with which random numbers, in memory that nobody else uses."""
 
+import gc
 import hashlib
 import threading
 import time
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from harness import Draws, Samples, random_affine, random_crop, random_flip
 from harness.data.samples import Column
+from harness.engine import feed as feeding
 from harness.engine.distributed import Ranks
 from harness.engine.feed import ahead, epoch_draws, feed, plain_feed
 
@@ -225,3 +227,20 @@ def test_a_feed_that_is_left_ends_its_thread():
     next(coming)
     coming.close()
     assert threading.active_count() == before
+
+
+def test_images_on_the_device_are_forgotten_with_those_they_were_copied_from(monkeypatch):
+    """Another array may get the address of one that is gone, and must not get its images."""
+    device = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 10**9))
+    monkeypatch.setattr(feeding, "_uploaded", lambda values, device: torch.from_numpy(values + 0))
+    samples = everything(3)
+    first = feeding.resident_images(samples, device)
+    assert feeding.resident_images(samples.take([1]), device) is first
+    assert feeding.resident_images(samples, CPU) is None
+    assert len(feeding._RESIDENT) == 1
+    del samples
+    gc.collect()
+    assert not feeding._RESIDENT
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 1000))
+    assert feeding.resident_images(everything(3), device) is None

@@ -1,6 +1,7 @@
 """Two processes give what one gives with the same global batch; no image is lost or seen twice."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +25,16 @@ def ranks(tmp_path_factory):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     paths = [str(Path(harness.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    launched = subprocess.Popen(
         [sys.executable, *launcher, str(HERE / "two_ranks.py"), str(folder)],
-        env=environment, capture_output=True, text=True, timeout=300,
+        env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
+    try:
+        _, error = launched.communicate(timeout=200)
+    except subprocess.TimeoutExpired:
+        os.killpg(launched.pid, signal.SIGKILL)
+        raise
+    assert launched.returncode == 0, error[-4000:]
     return [load_file(folder / f"{rank}.safetensors") for rank in (0, 1)]
 
 
