@@ -1,5 +1,6 @@
-"""The harness's checks of the model with its own masks, with shuffled ones and without."""
+"""The harness's checks of the model; with shuffled masks and without any, -m slow."""
 
+import pytest
 from cxr_irnet.model import CXRIRNet
 
 from harness.testing import conformance
@@ -15,10 +16,15 @@ SMALL = {
 }
 
 
+@conformance(CXRIRNet(**SMALL))
+def test_conformance(check):
+    check()
+
+
+@pytest.mark.slow
 @conformance(
-    CXRIRNet(**SMALL),
     CXRIRNet(**SMALL, masks="shuffled", weighting="hard"),
     CXRIRNet(**SMALL, weighting="none"),
 )
-def test_conformance(check):
+def test_conformance_of_the_controls(check):
     check()
