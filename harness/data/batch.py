@@ -22,8 +22,8 @@ class Batch:
     where there is none); ``region_labels`` (B, R, L); ``metadata`` (B, 3): age, sex (1 male), view
     (1 AP), NaN unknown. ``columns`` has these and every mapped column by name; ``spatial`` those
     that follow the geometry, (B, M, h, w) over the same field as the image, floats in [0, 1] for a
-    network where they were uint8. ``batch_labels`` (G, C) are the labels of the whole optimiser
-    batch, over devices and micro-batches: what a loss that counts labels must count.
+    network where they were uint8. ``batch_labels`` (G, C) are the labels of the whole batch of
+    one forward, over devices and micro-batches: what a loss that counts labels must count.
     """
 
     images: Tensor

@@ -60,6 +60,11 @@ class Stage:
             raise SettingError(
                 f"stage {self.name!r}: epochs, steps, batch_size and accumulate are at least 1"
             )
+        if isinstance(self.scheduler, ReduceLROnPlateau) and self.scheduler.mode != "max":
+            raise SettingError(
+                f"stage {self.name!r}: a higher score is better, so ReduceLROnPlateau needs "
+                'mode="max"'
+            )
         if self.patience is not None and self.score is None:
             raise SettingError(f"stage {self.name!r} has patience but no score to lose it over")
         if self.patience is not None and self.patience < 1:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from torch.optim import SGD
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from harness import DataError, HarnessError, LabelSpace, Samples, SettingError, Stage
 from harness.engine.budget import Budget, budget
@@ -149,6 +150,20 @@ def test_budgets_differ_by_split_and_shorten_stages():
     with pytest.raises(SettingError, match="no such budget: 'huge'; choose smoke or full"):
         budget("huge")
     assert len(CLASSES) == 3
+
+
+def test_a_plateau_of_a_score_that_should_fall_is_refused():
+    optimizer = SGD(plain().parameters(), 1)
+    with pytest.raises(SettingError, match="mode="):
+        Stage(
+            "odd",
+            plain(),
+            lambda n, b: {},
+            data=samples(3),
+            optimizer=optimizer,
+            epochs=1,
+            scheduler=ReduceLROnPlateau(optimizer),
+        )
 
 
 @pytest.mark.parametrize(
