@@ -30,7 +30,7 @@ from harness.progress import Bar, say
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
 _DIGEST = 16  # bytes kept of each image's hash
-_FLUSH = 1024  # images between two promises that what is marked done is on the disk
+_FLUSH = 256  # images between two promises that what is marked done is on the disk
 
 
 @dataclass(frozen=True)
@@ -155,12 +155,16 @@ def _fill(store: Store, dataset: Dataset, rows: Rows, *, quiet: bool) -> dict[in
         ThreadPoolExecutor(threads) as pool,
         Bar(f"decoding {dataset.name} at {store.view.size}", len(rows), quiet=quiet) as bar,
     ):
-        for chunk in _chunks(rows.tolist(), _FLUSH):
+        coming: list[tuple[list[int], Iterator[int]]] = []
+        for chunk in [*_chunks(rows.tolist(), _FLUSH), []]:
             _reserve(store, chunk)
-            for _ in pool.map(decode, chunk):
-                bar.advance()
-            _flush(store)
-            store.done[chunk] = [2 if row in failures else 1 for row in chunk]
+            coming.append((chunk, pool.map(decode, chunk)))
+            if len(coming) > 1:  # the cores go on with this chunk while the last one is written
+                decoded, results = coming.pop(0)
+                for _ in results:
+                    bar.advance()
+                _flush(store)
+                store.done[decoded] = [2 if row in failures else 1 for row in decoded]
     return failures
 
 
@@ -195,6 +199,8 @@ def _reserve(store: Store, rows: list[int]) -> None:
 
 def _runs(rows: list[int]) -> Iterator[tuple[int, int]]:
     """Yield the consecutive stretches of rows as (first, last + 1)."""
+    if not rows:
+        return
     start = previous = rows[0]
     for row in rows[1:]:
         if row != previous + 1:
