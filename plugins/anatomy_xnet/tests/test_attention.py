@@ -128,8 +128,9 @@ def test_float32_is_as_accurate_as_the_literal_form(term, offset):
         return (output - expected).abs().max().item(), max(wrong).item()
 
     of_literal, of_cheap = error(literal), error(cheap)
-    assert of_cheap[0] < max(3 * of_literal[0], 3e-6)
-    assert of_cheap[1] < max(3 * of_literal[1], 3e-6)
+    # The order of summation, and with it the rounding, changes with the number of threads.
+    assert of_cheap[0] < max(3 * of_literal[0], 1e-5)
+    assert of_cheap[1] < max(3 * of_literal[1], 1e-5)
 
 
 @pytest.mark.parametrize("term", TERMS)
