@@ -44,8 +44,9 @@ demo: install demo/$(DEMO_DATASET) ## Train, evaluate and tabulate on drawn radi
 demo/$(DEMO_DATASET): | install
 	$(DEMO_HARNESS) data phantom $(DEMO_DATASET) --out $@ --images 600
 
+# Processes of one thread each are done sooner than one process with as many threads.
 test: install ## Run all tests, those of the plugins too; only those marked slow wait for -m slow.
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: install ## Run ruff and mypy.
 	$(BIN)/ruff check .
