@@ -27,7 +27,13 @@ from harness import (
 
 from . import agcnn, network
 
-SMOKE: Mapping[str, object] = {"size": 72, "crop": 64, "batch_size": 16, "epochs": 2}
+SMOKE: Mapping[str, object] = {
+    "size": 72,
+    "crop": 64,
+    "batch_size": 16,
+    "epochs": 2,
+    "weights": "none",
+}
 
 
 @dataclass
@@ -123,6 +129,8 @@ class DCNN(Classifier):
     sharpness: float = 10.0  # r of LSE pooling
     transition: bool = True
     frozen: bool = True  # only transition layer and classifier are trained
+
+    smoke: ClassVar[Mapping[str, object]] = {**SMOKE, "frozen": False}  # no weights to freeze
 
     def build(self, classes: int) -> nn.Module:
         """Return the network for a number of classes."""

@@ -58,6 +58,7 @@ class CXRIRNet(Model):
         "batch_size": 16,
         "epochs": 2,
         "unet_epochs": 1,
+        "weights": "none",
     }
 
     @property
