@@ -55,7 +55,9 @@ def main() -> None:
         app()
     except HarnessError as error:
         rank = os.environ.get("RANK", "0")  # of several processes, each says what stopped it
-        print("error" if rank == "0" else f"rank {rank}", error, sep=": ", file=sys.stderr)
+        who = "error" if rank == "0" else f"rank {rank}"
+        sys.stderr.write(f"{who}: {error}\n")  # at once: ranks must not write into each other
+        sys.stderr.flush()
         sys.exit(INTERRUPTED if type(error).__name__ == "Interrupted" else 1)
     except BrokenPipeError:
         sys.exit(0)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-audit = typer.Typer(help="Check tables, checkpoints and splits for contradictions.")
+audit = typer.Typer(help="Check printed tables for contradictions.")
 
 
 def register(app: typer.Typer) -> None:
@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 @audit.callback()
 def _nouns() -> None:
-    """Check tables, checkpoints and splits for contradictions."""
+    """Check printed tables for contradictions."""
 
 
 @audit.command("table")

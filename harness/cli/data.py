@@ -32,7 +32,9 @@ def register(app: typer.Typer) -> None:
 def phantom(
     dataset: Annotated[str, typer.Argument(help="The layout: nih, imagenome, chexpert, jsrt.")],
     out: Annotated[Path, typer.Option(help="The folder to write; it must not exist or be empty.")],
-    images: Annotated[int, typer.Option(min=20, help="How many radiographs.")] = 1000,
+    images: Annotated[
+        int | None, typer.Option(min=20, help="How many radiographs; as a rule 1000.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A switch of the phantom: key=value, e.g. pose_spread=2."),
@@ -46,7 +48,8 @@ def phantom(
     given = words.pairs(settings or [])
     made, _ = words.build(PhantomSettings, "the phantom", given, {})
     switches = {name: getattr(made, name) for name in given}
-    registry().resolve("datasets", dataset).write_phantoms(out, images, switches)
+    kind = registry().resolve("datasets", dataset)
+    kind.write_phantoms(out, kind.phantom_images if images is None else images, switches)
     print(out)
 
 

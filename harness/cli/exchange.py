@@ -58,7 +58,10 @@ def import_(
     where, secret = results or default_results(), about["credentialed"]
     private = home() / "private" / folder_of(record) if secret else None
     arrays = evaluated.arrays(heavy=False)
+    exchange.refuse_other_scores(private or where / folder_of(record), evaluated)
     folder = write_record(where, record, arrays, credentialed=secret, private=private)
+    if were_logits:
+        print("some scores lie outside [0, 1]: all were taken as logits", file=sys.stderr)
     for column in exchange.swapped(evaluated):
         print(
             f"warning: {column} has an AUROC below one half; is its column swapped?",

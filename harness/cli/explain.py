@@ -62,9 +62,13 @@ def _facts(record: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
         ("commit", git.get("commit", "") + changed),
         ("record", str(folder / "record.json")),
         ("scores", _scores(record)),
-        ("trained model", str(home() / "models" / folder.name)),
+        ("trained model", _model(home() / "models" / folder.name)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _model(folder: Path) -> str:
+    return str(folder) if folder.exists() else "not on this machine"
 
 
 def _scores(record: Mapping[str, Any]) -> str:

@@ -35,6 +35,8 @@ class Dataset(ABC):
         ""  # where the data can be had, under which licence, and the expected layout
     )
 
+    phantom_images: ClassVar[int] = 1000  # how many `harness data phantom` draws by itself
+
     root: Path
     space: LabelSpace
     samples: Samples  # every radiograph with its annotations, without images

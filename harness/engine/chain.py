@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from torch.optim.lr_scheduler import LRScheduler
@@ -79,6 +80,25 @@ def source_hash(module: str) -> str:
         return module
     origin = Path(place)
     files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+    return _hash_of(files)
+
+
+@cache
+def training_hash() -> str:
+    """Return sixteen hex digits over the harness's own code that decides what a stage learns."""
+    harness = Path(__file__).parent.parent
+    return _hash_of([harness / f"{name}.py" for name in _DECISIVE])
+
+
+_DECISIVE = (
+    *(f"data/{name}" for name in ("batch", "draws", "geometry", "samples", "view")),
+    *(f"engine/{name}" for name in ("feed", "loop", "step", "selection")),
+    "model/losses",
+    "seeds",
+)
+
+
+def _hash_of(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(_code(file.read_text(encoding="utf-8")).encode())

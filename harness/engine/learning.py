@@ -22,7 +22,7 @@ from harness.data.batch import Batch
 from harness.data.samples import Samples
 from harness.engine import checkpoint, loop
 from harness.engine.budget import Budget
-from harness.engine.chain import Chain, source_hash, stage_facts
+from harness.engine.chain import Chain, source_hash, stage_facts, training_hash
 from harness.engine.clock import images_per_second
 from harness.engine.compute import Compute, placed
 from harness.engine.distributed import barrier, from_first, ranks, shard
@@ -70,7 +70,7 @@ class LiveTask(Task):
         self.space, self.train, self.validation = train.space, train, validation
         self._auxiliary, self._model, self._compute = auxiliary, model, compute
         self._budget, self.seed = budget, seed
-        self._chain = Chain(seed, source_hash(type(model).__module__))
+        self._chain = Chain(seed, source_hash(type(model).__module__), training_hash())
         self.learnt = Learnt()
         self.fresh = False
 
@@ -215,6 +215,9 @@ def learn(model: Model, task: Task, on_stage: Callable[[Stage], object]) -> None
             stage = next(section)
         except StopIteration:
             return
+        except ValueError as error:
+            name = type(model).__name__
+            raise TrainingError(f"{name} cannot be built with these settings: {error}") from error
         on_stage(stage)
         number += 1
 

@@ -115,7 +115,9 @@ class RehearsalTask(Task):
         return 0.5
 
     def weights(self, name: str) -> Mapping[str, Tensor] | None:
-        """See ``Task``."""
+        """See ``Task``; what will be needed is planned, not fetched."""
+        if name != "none":
+            self.plan.append(Planned("weights", name, 0))
         return None
 
     def try_stage(self, stage: Stage) -> None:

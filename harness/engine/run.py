@@ -20,6 +20,7 @@ from harness.engine.plan import Order, auxiliary_data, plan
 from harness.engine.replay import save_model
 from harness.home import home
 from harness.metrics.evaluated import Evaluated, write_heavy
+from harness.model.pretrained import fetch
 from harness.progress import say
 from harness.results.records import folder_of, write_record
 from harness.results.rescore import metrics_of
@@ -27,7 +28,10 @@ from harness.results.rescore import metrics_of
 
 def run(order: Order, seeds: list[int], results: Path) -> list[dict[str, Any]]:
     """Run a method for each seed and return the records, which lie under ``results``."""
-    plan(order)
+    for step in plan(order).steps:
+        if step.kind == "weights" and ranks().first:
+            fetch(step.name)  # before hours of decoding, not after
+    barrier()
     rows = job.used_rows(order.dataset, order.budget)
     data = job.make_data(
         order.dataset,

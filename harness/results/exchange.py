@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -121,6 +123,22 @@ def probabilities(scores: Array) -> tuple[Array, bool]:
     return np.exp(-np.logaddexp(0, -scores)), True
 
 
+def refuse_other_scores(folder: Path, evaluated: Evaluated) -> None:
+    """Make sure that an import replaces no other predictions.
+
+    Raises:
+        RecordError: the row exists with other scores.
+    """
+    if not (folder / "scores.npz").exists():
+        return
+    with np.load(folder / "scores.npz", allow_pickle=False) as before:
+        if not np.array_equal(before["scores"], evaluated.need("scores")):
+            raise RecordError(
+                f"{folder} has other predictions under this name and seed: give another --as or "
+                "--seed, or delete the folder first"
+            )
+
+
 def swapped(evaluated: Evaluated) -> list[str]:
     """Return the classes whose AUROC is below one half: perhaps their columns are swapped."""
     values = auroc(evaluated.need("scores"), evaluated.need("targets"))
@@ -144,10 +162,16 @@ def write_predictions(path: Path, evaluated: Evaluated) -> None:
 def imported_record(
     name: str, seed: int, dataset: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the record of predictions made elsewhere: declared training, no throughput."""
+    """Return the record of predictions made elsewhere: declared training, no throughput.
+
+    Its id is made of the name, the split and the label policy: the same name on another split is
+    another row.
+    """
+    about = [name, dataset["name"], dataset["protocol"], dataset["fingerprints"], dataset["policy"]]
+    text = json.dumps(about, sort_keys=True, default=str)
     return {
         "schema": 1,
-        "id": "imported",
+        "id": hashlib.sha256(text.encode()).hexdigest()[:12],
         "seed": seed,
         "method": name,
         "label": name,

@@ -202,3 +202,24 @@ def test_imported_logits_are_noted_and_swapped_columns_warned(harness, tmp_path)
     assert "Nodule has" not in ended.error
     (record,) = (tmp_path / "results").rglob("record.json")
     assert json.loads(record.read_text())["notes"] == ["scores were logits"]
+
+
+def test_an_import_never_replaces_other_predictions(tmp_path):
+    import numpy as np
+
+    from harness.errors import RecordError
+    from harness.metrics.evaluated import Evaluated
+    from harness.results.exchange import imported_record, refuse_other_scores
+
+    about = {"name": "nih", "protocol": "official", "fingerprints": {"test": "a"}, "policy": {}}
+    other = {**about, "protocol": "chexnet-random", "fingerprints": {"test": "b"}}
+    assert (
+        imported_record("Mine", 0, about, {})["id"] != imported_record("Mine", 0, other, {})["id"]
+    )
+    scores = np.array([[0.25], [0.75]])
+    np.savez(tmp_path / "scores.npz", scores=scores)
+    names = np.array(["x", "y"])
+    same = Evaluated(names, names, np.array(["c"]), scores=scores)
+    refuse_other_scores(tmp_path, same)
+    with pytest.raises(RecordError, match="other predictions"):
+        refuse_other_scores(tmp_path, Evaluated(names, names, np.array(["c"]), scores=scores + 0.1))
