@@ -51,7 +51,7 @@ class JSRT(Dataset):
     """
 
     name: ClassVar[str] = "jsrt"
-    phantom_images: ClassVar[int] = 247
+    phantom_images: ClassVar[int] = 60
     obtain: ClassVar[str] = (
         "The JSRT database is distributed by the Japanese Society of Radiological Technology, and "
         "the SCR masks by its authors (Image Sciences Institute, Utrecht), each to registered "
