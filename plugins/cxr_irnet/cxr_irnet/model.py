@@ -168,6 +168,7 @@ class CXRIRNet(Model):
             scores=logits.float().sigmoid(),
             maps=maps.float(),
             masks=organs,
+            organs={} if organs is None else {name: (name,) for name in ORGANS},
             to_original=batch.to_original,
             map_frame=(self.crop, self.crop),
         )
