@@ -6,9 +6,9 @@ BIN = $(VENV)/bin
 PROJECTS = pyproject.toml $(wildcard plugins/*/pyproject.toml)
 PLUGINS = $(patsubst %/pyproject.toml,%,$(filter plugins/%,$(PROJECTS)))
 
-DEMO_DATASET = nih
-DEMO_METHODS = space-attention,constant
-DEMO_TABLE = nih-auc
+DEMO_DATASET = imagenome
+DEMO_METHODS = anaxnet
+DEMO_TABLE = anaxnet-auc
 DEMO_HARNESS = HARNESS_HOME=demo/home $(BIN)/harness
 
 .DEFAULT_GOAL = help
