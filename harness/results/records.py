@@ -51,7 +51,7 @@ def write_record(
         )
     folder = root / folder_of(stored)
     if credentialed:
-        _refuse_identifiers(stored)
+        refuse_identifiers(stored)
         _refuse_shared(root, scores, private)
     if scores is not None:
         target = private if credentialed and private else folder
@@ -107,7 +107,7 @@ def read_scores(folder: Path, private: Path | None = None) -> dict[str, NDArray[
     path = (private if entry.get("private") and private else folder) / entry["file"]
     if not path.exists():
         raise RecordError(f"{path} is missing, though {folder}/record.json names it.")
-    if _sha256(path) != entry["sha256"]:
+    if sha256_of(path) != entry["sha256"]:
         raise RecordError(f"{path} is not the file that {folder}/record.json was made from.")
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
@@ -152,14 +152,15 @@ def _refuse_shared(root: Path, scores: Arrays | None, private: Path | None) -> N
         raise RecordError(f"{private} lies inside {root}: credentialed scores must lie outside.")
 
 
-def _refuse_identifiers(value: object, key: str = "") -> None:
+def refuse_identifiers(value: object, key: str = "") -> None:
+    """Raise a RecordError where text holds an identifier of credentialed data; names the key."""
     if isinstance(value, dict):
         for name, item in value.items():
-            _refuse_identifiers(name, f"{key} (a key)")
-            _refuse_identifiers(item, f"{key}.{name}".lstrip("."))
+            refuse_identifiers(name, f"{key} (a key)")
+            refuse_identifiers(item, f"{key}.{name}".lstrip("."))
     elif isinstance(value, list):
         for item in value:
-            _refuse_identifiers(item, key)
+            refuse_identifiers(item, key)
     elif isinstance(value, str):
         for what, pattern in _IDENTIFIERS.items():
             if pattern.search(value):
@@ -175,9 +176,10 @@ def _write_scores(folder: Path, scores: Arrays) -> dict[str, Any]:
             raise RecordError(f"scores['{name}'] holds Python objects; numbers or text are needed.")
     path = folder / "scores.npz"
     write_npz(path, scores)
-    return {"file": path.name, "sha256": _sha256(path)}
+    return {"file": path.name, "sha256": sha256_of(path)}
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
