@@ -27,7 +27,8 @@ def table(
     from harness.results.tables import build
 
     page = load_page(name, tables())
-    found = build(page, find_records(results))
+    metrics = {page.metric, *(row.metric for row in page.rows)}
+    found = build(page, find_records(results, metrics), results)
     if json or format != "terminal":
         typer.echo(render(found, "json" if json else format), nl=False)
         return

@@ -14,14 +14,22 @@ from harness.results.records import find_records, read_record, read_scores, writ
 from harness.results.render import FORMATS, render
 from harness.results.tables import build
 
+NIH = [
+    *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia"),
+    *("Pneumothorax", "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening"),
+    "Hernia",
+]
 DICOM = "aaaaaaaa-bbbbbbbb-cccccccc-dddddddd-eeeeeeee"
 
 
 def arrays(seed=0):
-    random = np.random.default_rng(seed)
+    random, targets = np.random.default_rng(seed), np.arange(60)[:, None] % np.arange(2, 16) == 0
     return {
-        "names": np.array([f"{i:08d}_000.png" for i in range(20)]),
-        "scores": random.random((20, 14), dtype=np.float32),
+        "names": np.array([f"{i:08d}_000.png" for i in range(60)]),
+        "patients": np.array([f"{i:08d}" for i in range(60)]),
+        "classes": np.array(NIH),
+        "targets": targets.astype(np.float32),
+        "scores": random.random((60, 14), dtype=np.float32) + np.float32(0.1) * targets,
     }
 
 
@@ -31,7 +39,8 @@ def rows(tmp_path, record):
     root, private = tmp_path / "mine", tmp_path / "private"
     runs = [(record(seed=s, cells=0.79 + s / 1000), arrays(s)) for s in (0, 1, 2)]
     folders = [write_record(root, *run) for run in runs]
-    folders.append(write_record(root, record("mine[é]", 0.81, id="ab12"), arrays(9)))
+    other = [(record("mine[é]", 0.79, id="ab12", seed=s), arrays(10 + s)) for s in (0, 1)]
+    folders += [write_record(root, *run) for run in other]
     secret = record("secret", dataset={"name": "imagenome", "credentialed": True})
     folders.append(write_record(root, secret, arrays(3), credentialed=True, private=private))
     (folders[0] / "maps.npz").write_bytes(b"heat maps")
@@ -47,9 +56,9 @@ def bundle(rows, tmp_path):
 def test_a_bundle_has_records_and_scores_and_nothing_else(rows, bundle, tmp_path):
     with zipfile.ZipFile(bundle) as file:
         names = file.namelist()
-    assert [name.rpartition("/")[2] for name in names].count("record.json") == 5
-    assert [name.rpartition("/")[2] for name in names].count("scores.npz") == 4
-    assert len(names) == 10
+    assert [name.rpartition("/")[2] for name in names].count("record.json") == 6
+    assert [name.rpartition("/")[2] for name in names].count("scores.npz") == 5
+    assert len(names) == 12
     assert not any("secret" in name and "scores" in name for name in names)
     write_bundle(tmp_path / "again.zip", rows[::-1])
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
@@ -57,7 +66,7 @@ def test_a_bundle_has_records_and_scores_and_nothing_else(rows, bundle, tmp_path
 
 def test_merged_rows_come_back_and_say_where_from(rows, bundle, tmp_path):
     found = merge(tmp_path / "theirs", bundle)
-    assert (len(found.added), found.present, found.different) == (5, (), ())
+    assert (len(found.added), found.present, found.different) == (6, (), ())
     for folder in rows:
         mine, place = read_record(folder), folder.relative_to(tmp_path / "mine")
         theirs = read_record(tmp_path / "theirs" / place)
@@ -75,8 +84,11 @@ def test_merged_rows_come_back_and_say_where_from(rows, bundle, tmp_path):
 def test_the_table_is_the_same_byte_by_byte(bundle, tables, tmp_path, name):
     merge(tmp_path / "theirs", bundle)
     page = load_page(name, tables)
-    mine, theirs = (build(page, find_records(tmp_path / who)) for who in ("mine", "theirs"))
+    roots = [tmp_path / who for who in ("mine", "theirs")]
+    mine, theirs = (build(page, find_records(root), root) for root in roots)
     assert any(row.seeds == 3 for row in mine.rows)
+    tested = list((tmp_path / "home" / "comparisons").glob("*.npz"))
+    assert len(tested) == (5 if name == "nih-auc" else 0)  # the other has no row to compare with
     for form in FORMATS:
         assert render(mine, form) == render(theirs, form)
 
@@ -86,14 +98,14 @@ def test_merging_again_adds_nothing_and_a_chain_of_bundles_is_kept(bundle, tmp_p
     merge(theirs, bundle)
     before = {path: path.read_bytes() for path in theirs.rglob("*.*")}
     found = merge(theirs, bundle)
-    assert (found.added, len(found.present)) == ((), 5)
+    assert (found.added, len(found.present)) == ((), 6)
     assert {path: path.read_bytes() for path in theirs.rglob("*.*")} == before
     write_bundle(tmp_path / "on.zip", [p.parent for p in theirs.rglob("record.json")])
     merge(tmp_path / "third", tmp_path / "on.zip")
     chains = {tuple(each["merged_from"]) for each in find_records(tmp_path / "third")}
     files = bundle, tmp_path / "on.zip"
     assert chains == {tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)}
-    assert len(merge(tmp_path / "mine", tmp_path / "on.zip").present) == 5
+    assert len(merge(tmp_path / "mine", tmp_path / "on.zip").present) == 6
 
 
 def test_a_different_row_is_kept(bundle, tmp_path, record):
@@ -101,7 +113,7 @@ def test_a_different_row_is_kept(bundle, tmp_path, record):
     mine = write_record(theirs, record(seed=0, cells=0.5), arrays(5))
     before = (mine / "record.json").read_bytes(), (mine / "scores.npz").read_bytes()
     found = merge(theirs, bundle)
-    assert (len(found.added), len(found.different)) == (4, 1)
+    assert (len(found.added), len(found.different)) == (5, 1)
     assert before == ((mine / "record.json").read_bytes(), (mine / "scores.npz").read_bytes())
 
 
@@ -149,7 +161,7 @@ def moved(to):
 def with_scores(place, **more):
     def change(members):
         out = io.BytesIO()
-        np.savez_compressed(out, **arrays(), **more)
+        np.savez_compressed(out, **(arrays() | more))
         members[f"{place}/scores.npz"] = out.getvalue()
         index = json.loads(members["bundle.json"])
         index["rows"][place]["scores.npz"] = ""
@@ -263,10 +275,10 @@ def test_the_commands(rows, tmp_path):
     ended = run("bundle", "space-attention", "ab12", "secret", "-o", tmp_path / "x.zip", *words)
     assert ended.exit_code == 0, ended.output
     assert f"{SECRET} (without per-image scores)" in ended.output
-    assert "5 rows" in ended.output
+    assert "6 rows" in ended.output
     where = ("--results", tmp_path / "theirs")
     ended = run("merge", tmp_path / "x.zip", *where)
-    assert "5 rows added, 0 were already" in ended.output
+    assert "6 rows added, 0 were already" in ended.output
     digest = hashlib.sha256((tmp_path / "x.zip").read_bytes()).hexdigest()
     assert digest in run("explain", "ab12", *where).output
     write_record(tmp_path / "theirs", read_record(rows[3]) | {"budget": "smoke"})
