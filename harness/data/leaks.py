@@ -53,15 +53,15 @@ class SplitAudit:
 def audit_training(copy: Copy, written: Sequence[str]) -> TrainingAudit:
     """Return how many of the copy's test images a training list contains."""
     part = copy.part("training", written)
-    test = part.official[TEST]
-    of = f"{test.of_images:,} {_words(copy.protocol)} test images"
+    test = part.overlaps[TEST]
+    of = f"{test.of_images:,} {_test_images(copy.protocol)}"
     unknown = f"; {part.unknown:,} of its names are unknown here" if part.unknown else ""
     if not test.images:
         verdict = f"trained on none of the {of}, as far as its list says{unknown}"
     else:
         verdict = (
-            f"trained on {test.images:,} of the {of} ({test.share:.1%}): no score on the "
-            f"{_words(copy.protocol)} test split counts{unknown}"
+            f"trained on {test.images:,} of the {of} ({test.share:.1%}): no score on "
+            f"{_whose(copy.protocol)} test split counts{unknown}"
         )
     return TrainingAudit(copy.protocol, part, not test.images, verdict)
 
@@ -70,13 +70,12 @@ def audit_split(copy: Copy, lists: Lists) -> SplitAudit:
     """Return what the parts of a split share with each other and with the copy's own test list."""
     parts = tuple(copy.part(name, written) for name, written in lists.items())
     shared, protocol = tuple(copy.shared(lists)), _protocol(copy, lists)
-    leaked = sum(part.official[TEST].images for part in parts if part.name != TEST)
-    own = _words(copy.protocol)
+    leaked = sum(part.overlaps[TEST].images for part in parts if part.name != TEST)
     reasons = [f"{p.patients:,} patients are in both {p.first} and {p.second}" for p in shared]
     if leaked:
-        reasons.append(f"{leaked:,} {own} test images are outside its test part")
+        reasons.append(f"{leaked:,} {_test_images(copy.protocol)} are outside its test part")
     if reasons:
-        consequence = f"no score of it stands beside scores on the {own} split"
+        consequence = f"no score of it stands beside scores on {_whose(copy.protocol)} split"
         verdict = f"{_name(protocol)}: {'; '.join(reasons)}; {consequence}"
     else:
         verdict = f"{_name(protocol)}: {_tested_on(parts, copy)}, and nothing leaks into it"
@@ -97,24 +96,28 @@ def _name(protocol: str) -> str:
     return "a split of its own" if protocol.startswith("custom") else f"the {protocol} split"
 
 
-def _words(protocol: str) -> str:
+def _whose(protocol: str) -> str:
     """Call a copy's own split official only where its lists are."""
-    return OFFICIAL if protocol == OFFICIAL else "this copy's"
+    return "the official" if protocol == OFFICIAL else "this copy's"
+
+
+def _test_images(protocol: str) -> str:
+    return "official test images" if protocol == OFFICIAL else "test images of this copy"
 
 
 def _tested_on(parts: Sequence[Part], copy: Copy) -> str:
     test = next((part for part in parts if part.name == TEST), None)
     if test is None:
         return "it has no part called test"
-    whole = test.official[TEST]
+    whole = test.overlaps[TEST]
     if test.images == whole.images == whole.of_images:
-        return f"its test part is the {_words(copy.protocol)} test list"
+        return f"its test part is {_whose(copy.protocol)} test list"
     return f"its test part has {whole.images:,} of the {whole.of_images:,} test images there are"
 
 
 def part_facts(part: Part, protocol: str, *, learnt: bool) -> list[Fact]:
     """Return what a table says of one list; test images in a list that is ``learnt`` are wrong."""
-    own = _words(protocol)
+    own = _whose(protocol).removeprefix("the ")
     known = f", known as {part.known}" if part.known else ""
     facts: list[Fact] = [
         (
@@ -130,12 +133,12 @@ def part_facts(part: Part, protocol: str, *, learnt: bool) -> list[Fact]:
         text = f"{part.unknown:,}, e.g. {', '.join(part.first_unknown)}"
         facts.append(("  names of no image here", text, None))
     for name, what in _COUNTED.items():
-        if name in part.official:
-            found = part.official[name]
+        if name in part.overlaps:
+            found = part.overlaps[name]
             wrong = learnt and name != LEARNT
             fine = not found.images if wrong else None
             facts.append((f"  {own} {what}", _counted(found, show=not fine and wrong), fine))
-    if BOXED not in part.official:
+    if BOXED not in part.overlaps:
         facts.append(("  images with boxes", "this copy has no table of boxes", None))
     if part.note:
         facts.append(("  about it", part.note, None))

@@ -98,7 +98,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Part:
-    """One list, its names found in the copy: ``official`` holds it against the copy's own parts."""
+    """One list, its names found in the copy: ``overlaps`` hold it against the copy's own parts."""
 
     name: str
     images: int
@@ -109,7 +109,7 @@ class Part:
     fingerprint: str
     known: str  # the known list that this is, or ""
     note: str
-    official: Mapping[str, Overlap]
+    overlaps: Mapping[str, Overlap]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Copy:
             fingerprint=digest,
             known=f"{known.protocol} {known.part}" if known else "",
             note=known.note if known else "",
-            official={part: self._overlap(rows, own) for part, own in self.parts.items()},
+            overlaps={part: self._overlap(rows, own) for part, own in self.parts.items()},
         )
 
     def find(self, written: Iterable[str]) -> tuple[Rows, list[str]]:

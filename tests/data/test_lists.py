@@ -62,7 +62,7 @@ def test_names_are_found_however_they_are_written(copy, tmp_path, text):
 
 def test_a_training_list_with_test_images(copy):
     found = audit_training(copy, [*TRAIN, TEST[1], TEST[1], TEST[2], "IM-0001.png"])
-    test, boxed = found.part.official["test"], found.part.official["boxed"]
+    test, boxed = found.part.overlaps["test"], found.part.overlaps["boxed"]
     assert (test.images, test.of_images, test.patients, test.of_patients) == (2, 4, 2, 3)
     assert test.first == (TEST[1], TEST[2])
     assert (boxed.images, boxed.of_images, boxed.patients, boxed.of_patients) == (2, 2, 2, 2)
@@ -85,7 +85,10 @@ def test_a_clean_list_says_so_and_no_more(copy):
 
 def test_a_copy_that_is_not_official_is_not_called_so(copy):
     copy.protocol = "custom:abc"
-    assert "of the 4 this copy's test images" in audit_training(copy, TEST).verdict
+    assert audit_training(copy, TEST).verdict == (
+        "trained on 4 of the 4 test images of this copy (100.0%): no score on this copy's test "
+        "split counts"
+    )
 
 
 def test_a_copy_without_boxes_says_so():
@@ -173,7 +176,7 @@ def test_on_the_real_lists(real, command, tmp_path):
     ended = command(*words, real / "chexnet_random" / "train_list.txt")
     found = json.loads(ended.output)
     assert ended.exit_code == 3
-    official = found["part"]["official"]
+    official = found["part"]["overlaps"]
     assert (official["test"]["images"], official["test"]["of_images"]) == (17920, 25596)
     assert (official["boxed"]["images"], official["boxed"]["of_images"]) == (606, 880)
     assert official["boxed"]["of_patients"] == 726
