@@ -132,15 +132,20 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100(clustered_data):
 
 
 @pytest.mark.slow
-def test_intervals_of_rare_classes_are_a_little_too_narrow(clustered_data):
-    """The limit that the README states: 14 positive patients, measured .926 in 1,600 intervals."""
-    large, targets, _ = clustered_data(999, patients=60000, classes=3, prevalence=0.03)
+@pytest.mark.parametrize(("effect", "low", "high"), [(1, 0.90, 0.95), (2.6, 0.84, 0.90)])
+def test_intervals_of_rare_classes_are_too_narrow(clustered_data, effect, low, high):
+    """The limit that the README states: 14 positive patients, AUROC .69 and .90.
+
+    Measured .926 and .869, in 1,600 and 1,200 intervals.
+    """
+    about = {"prevalence": 0.03, "effect": effect}
+    large, targets, _ = clustered_data(999, patients=60000, classes=3, **about)
     truth = auroc(large, targets)
     covered, positive = [], []
     for seed in range(400):
-        scores, targets, patients = clustered_data(seed, patients=150, prevalence=0.03)
+        scores, targets, patients = clustered_data(seed, patients=150, **about)
         found = intervals(scores, targets, patients, resamples=500, seed=seed)
         covered.append([i.low <= t <= i.high for i, t in zip(found.classes, truth, strict=True)])
         positive.append(counts(targets, patients).positive_patients)
     assert np.median(positive) == pytest.approx(14, abs=1)
-    assert 0.90 <= np.mean(covered) <= 0.95
+    assert low <= np.mean(covered) <= high
