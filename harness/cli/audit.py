@@ -79,7 +79,10 @@ def checkpoint(
 
     about = described(file)
     found = audit_training(_copy(root), read_list(trained_on))
-    told = [(name, text, None) for name, text in about.items()]
+    told: list[Fact] = [
+        (name, f"{value:,}" if isinstance(value, int) else value, None)
+        for name, value in about.items()
+    ]
     _tell({"checkpoint": about, **asdict(found)}, [*told, *found.facts()], found.verdict, json)
     if not found.clean:
         raise typer.Exit(LEAKS)
@@ -138,16 +141,20 @@ def _row(results: Path | None, name: str, json: bool) -> None:
     from harness.results.records import read_record
     from harness.results.rescore import find_runs
 
+    whole = []
     for folder in find_runs(results or default_results(), [name]):
         data = read_record(folder)["dataset"]
         facts = known_parts(data["fingerprints"])
+        whole.append({"row": str(folder), "protocol": data["protocol"], "lists": facts})
         drawn = ", phantoms: no real list" if data["phantom"] is not None else ""
-        text = f"{data['name']}, the split called {data['protocol']}{drawn}"
-        whole = {"row": str(folder), "protocol": data["protocol"], "lists": facts}
-        _tell(whole, facts, f"{folder.name}: {text}", json)
+        text = f"{folder.name}: {data['name']}, the split called {data['protocol']}{drawn}"
+        if not json:
+            _tell({}, facts, text, json)
+    if json:
+        _tell(whole, [], "", json)
 
 
-def _tell(whole: dict[str, object], facts: list[Fact], verdict: str, json: bool) -> None:
+def _tell(whole: object, facts: list[Fact], verdict: str, json: bool) -> None:
     import json as encoder
 
     if json:

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.errors import RecordError
 
 
-def described(path: Path) -> dict[str, str]:
+def described(path: Path) -> dict[str, str | int]:
     """Return the name, size in bytes and sha256 of a file, and the metadata of a .safetensors.
 
     Nothing in it is run: a pickle is bytes here.
@@ -22,7 +22,7 @@ def described(path: Path) -> dict[str, str]:
         size = path.stat().st_size
     except OSError as error:
         raise RecordError(f"{path} cannot be read: {error.strerror}") from error
-    about = {"file": path.name, "bytes": f"{size:,}", "sha256": digest}
+    about: dict[str, str | int] = {"file": path.name, "bytes": size, "sha256": digest}
     notes = _notes(path) if path.suffix == ".safetensors" else {}
     return about | {f"metadata {key}": value for key, value in notes.items()}
 

@@ -181,7 +181,7 @@ def test_on_the_real_lists(real, command, tmp_path):
     assert (official["boxed"]["images"], official["boxed"]["of_images"]) == (606, 880)
     assert official["boxed"]["of_patients"] == 726
     assert found["part"]["known"] == "chexnet-random train"
-    assert found["checkpoint"]["bytes"] == "17"
+    assert found["checkpoint"]["bytes"] == 17
     assert command(*words, real / "train_val_list.txt").exit_code == 0
 
 
@@ -199,3 +199,31 @@ def test_real_splits(real, command):
     ended = command("audit", "split", *lists, "--root", real)
     assert ended.exit_code == 0
     assert "the official split: its test part is the official test list" in ended.output
+
+
+def test_the_split_of_stored_rows(command, tmp_path):
+    from harness.results.schema import SCHEMA
+
+    folder = tmp_path / "results" / "nih" / "mine-ab-0"
+    folder.mkdir(parents=True)
+    lists = {"train": "7265fa9efe68c5e8", "validation": "x", "test": "a20c79828a7825d1"}
+    texts = dict.fromkeys(("id", "method", "label", "budget", "recipe", "tta"), "ab")
+    dataset = {"name": "nih", "protocol": "chexnet-random", "fingerprints": lists, "counts": {}}
+    dataset |= {"policy": {}, "phantom": None, "credentialed": False, "classes": []}
+    empty = ("hyperparameters", "metrics", "throughput", "device", "versions")
+    blocks: dict = {key: {} for key in empty}
+    record = {"schema": SCHEMA, "seed": 0, "kind": "imported", "dataset": dataset, "git": {}}
+    record |= {**texts, **blocks, "stages": [], "command": [], "scores": None}
+    (folder / "record.json").write_text(json.dumps(record))
+    ended = command("audit", "split", "ab", "--json")
+    (row,) = json.loads(ended.output)
+    assert row["protocol"] == "chexnet-random"
+    assert "17,920 of its images" in row["lists"][1][1]
+    said = " ".join(command("audit", "split", "ab").output.split())
+    assert "mine-ab-0: nih, the split called chexnet-random" in said
+
+
+def test_words_that_do_not_go_together(command, tmp_path):
+    assert "not both" in str(command("audit", "split").exception)
+    both = command("audit", "split", "row", f"--train={tmp_path}")
+    assert "not both" in str(both.exception)

@@ -13,7 +13,7 @@ def test_a_pickle_is_hashed_and_never_run(tmp_path):
     content = b"cos\nsystem\n(S'touch ran'\ntR."
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    assert described(path) == {"file": "model.pth", "bytes": str(len(content)), "sha256": digest}
+    assert described(path) == {"file": "model.pth", "bytes": len(content), "sha256": digest}
     assert [each.name for each in tmp_path.iterdir()] == ["model.pth"]
 
 
