@@ -7,6 +7,7 @@ import typer
 
 from harness.cli import (
     audit,
+    bundle,
     compare,
     data,
     doctor,
@@ -39,6 +40,7 @@ for verb in (
     score,
     data,
     exchange,
+    bundle,
     compare,
     explain,
     new,

@@ -60,6 +60,7 @@ def _facts(record: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
         ("device", ", ".join(f"{k}: {v}" for k, v in record["device"].items())),
         ("versions", ", ".join(f"{k} {v}" for k, v in record["versions"].items())),
         ("commit", git.get("commit", "") + changed),
+        ("merged from", ", ".join(record.get("merged_from", []))),
         ("record", str(folder / "record.json")),
         ("scores", _scores(record)),
         ("trained model", _model(home() / "models" / folder.name)),

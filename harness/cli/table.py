@@ -17,9 +17,10 @@ def table(
     format: Annotated[
         str, typer.Option(help="terminal, md, latex, csv, html or json.")
     ] = "terminal",
-    results: Annotated[Path, typer.Option(help="The folder of all records.")] = Path("results"),
+    results: Annotated[Path | None, typer.Option(help="Where records lie.")] = None,
 ) -> None:
     """Print a table of published and measured rows with their verdicts."""
+    from harness.home import results as default_results
     from harness.plugins import tables
     from harness.results.pages import load_page
     from harness.results.records import find_records
@@ -27,7 +28,9 @@ def table(
     from harness.results.tables import build
 
     page = load_page(name, tables())
-    found = build(page, find_records(results))
+    metrics = {page.metric, *(row.metric for row in page.rows)}
+    where = results or default_results()
+    found = build(page, find_records(where, metrics), where)
     if json or format != "terminal":
         typer.echo(render(found, "json" if json else format), nl=False)
         return

@@ -220,10 +220,10 @@ def _untested(value: float, patient_error: float, note: str) -> Difference:
 
 def ratio(value: NDArray[Any], error: NDArray[Any]) -> Floats:
     """Give value / error, where equal rows (0 / 0) give 0 and any other value / 0 is infinite."""
-    exact = np.where(value == 0, 0.0, np.copysign(np.inf, value))
-    out = np.broadcast_to(exact, np.broadcast_shapes(value.shape, error.shape)).copy()
-    np.divide(value, error, out=out, where=error != 0)
-    return out
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out = np.asarray(value / error)
+    equal = error == 0
+    return np.where(equal & (value == 0), 0.0, out) if equal.any() else out
 
 
 def more_seeds(sources: Spread, value: Floats) -> list[int | None]:

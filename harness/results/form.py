@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from harness.results.measured import Interval
 
+MEAN = "mean"
+"""Stands for the mean over classes where a column is named."""
+
 Kind = Literal["published", "measured", "imported"]
 
 

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def write_record(
         )
     folder = root / folder_of(stored)
     if credentialed:
-        _refuse_identifiers(stored)
+        refuse_identifiers(stored)
         _refuse_shared(root, scores, private)
     if scores is not None:
         target = private if credentialed and private else folder
@@ -70,28 +70,44 @@ def folder_of(record: Mapping[str, Any]) -> Path:
     return Path(record["dataset"]["name"], f"{method}-{record['id']}-{record['seed']}")
 
 
-def read_record(folder: Path) -> Record:
-    """Read and check the record in ``folder``."""
+def read_record(folder: Path, metrics: Collection[str] | None = None) -> Record:
+    """Read and check the record in ``folder``, of its metrics only these, all by default."""
     path = folder / "record.json"
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(_without(path.read_bytes(), metrics))
     except FileNotFoundError:
         raise RecordError(f"{folder} has no record.json: the run did not finish.") from None
     except ValueError as error:
         raise RecordError(f"{path} is not valid JSON ({error}): delete it or run again.") from error
+    if metrics is not None and isinstance(record, dict) and record.get("metrics"):
+        record["metrics"] = {k: v for k, v in record["metrics"].items() if k in metrics}
     check_record(record, path)
     return dict(record)
 
 
-def find_records(root: Path) -> list[Record]:
+def _without(text: bytes, metrics: Collection[str] | None) -> bytes:
+    """Empty what a record says of localization where it is not wanted.
+
+    It is nine tenths of a file, and parsing it most of the time that a table of many records takes.
+    Records are written with one blank a level, and no text in JSON spans lines: the entry ends
+    with the first brace that stands as deep as its name.
+    """
+    head = b'\n  "localization": {'
+    start = -1 if metrics is None or "localization" in metrics else text.find(head)
+    end = text.find(b"\n  }", start) if start >= 0 else -1
+    return text if end < 0 else text[: start + len(head)] + text[end:]
+
+
+def find_records(root: Path, metrics: Collection[str] | None = None) -> list[Record]:
     """Read every record under ``root``, in the order of its folders.
 
     Each has its folder, relative to ``root``, under the key ``folder``. Folders without a
-    ``record.json`` are runs that did not finish: they are no records.
+    ``record.json`` are runs that did not finish: they are no records. Of a record only these
+    ``metrics`` are kept, all by default: what localization says fills most of its file.
     """
     found = []
     for path in sorted(_record_files(root)):
-        record = read_record(Path(path).parent)
+        record = read_record(Path(path).parent, metrics)
         record["folder"] = str(Path(path).parent.relative_to(root))
         found.append(record)
     return found
@@ -107,7 +123,7 @@ def read_scores(folder: Path, private: Path | None = None) -> dict[str, NDArray[
     path = (private if entry.get("private") and private else folder) / entry["file"]
     if not path.exists():
         raise RecordError(f"{path} is missing, though {folder}/record.json names it.")
-    if _sha256(path) != entry["sha256"]:
+    if sha256_of(path) != entry["sha256"]:
         raise RecordError(f"{path} is not the file that {folder}/record.json was made from.")
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
@@ -152,14 +168,15 @@ def _refuse_shared(root: Path, scores: Arrays | None, private: Path | None) -> N
         raise RecordError(f"{private} lies inside {root}: credentialed scores must lie outside.")
 
 
-def _refuse_identifiers(value: object, key: str = "") -> None:
+def refuse_identifiers(value: object, key: str = "") -> None:
+    """Raise a RecordError where text holds an identifier of credentialed data; names the key."""
     if isinstance(value, dict):
         for name, item in value.items():
-            _refuse_identifiers(name, f"{key} (a key)")
-            _refuse_identifiers(item, f"{key}.{name}".lstrip("."))
+            refuse_identifiers(name, f"{key} (a key)")
+            refuse_identifiers(item, f"{key}.{name}".lstrip("."))
     elif isinstance(value, list):
         for item in value:
-            _refuse_identifiers(item, key)
+            refuse_identifiers(item, key)
     elif isinstance(value, str):
         for what, pattern in _IDENTIFIERS.items():
             if pattern.search(value):
@@ -175,9 +192,10 @@ def _write_scores(folder: Path, scores: Arrays) -> dict[str, Any]:
             raise RecordError(f"scores['{name}'] holds Python objects; numbers or text are needed.")
     path = folder / "scores.npz"
     write_npz(path, scores)
-    return {"file": path.name, "sha256": _sha256(path)}
+    return {"file": path.name, "sha256": sha256_of(path)}
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from harness.metrics.verdict import Pooled, Verdict
 from harness.results import blocks, comparison
@@ -14,27 +15,49 @@ from harness.results.facts import SIGNATURE_NOTE
 from harness.results.form import Row, Table
 from harness.results.measured import Runs, Scores, group, matches
 from harness.results.pages import Page, Printed, decimals, number
+from harness.results.paired import Predictions
 from harness.results.schema import Record
 
 __all__ = ["Row", "Table", "build"]
 
+TESTED = (
+    "Bold is, of measured rows, what no paired test over patients and seeds tells from the best; "
+    "rows of one seed, or without predictions here, are held against it by their intervals."
+)
+UNTESTED = "Bold is, of measured rows, the largest and what its interval cannot tell from it."
 
-def build(page: Page, records: Sequence[Record]) -> Table:
-    """Join a page with the records that belong to it."""
+
+def build(page: Page, records: Sequence[Record], root: Path | None = None) -> Table:
+    """Join a page with the records that belong to it.
+
+    With the ``root`` that they lie in, measured rows are compared with the best of their block on
+    their stored predictions; without it, by their intervals.
+    """
     runs = group(record for record in records if _belongs(page, record))
     usual = blocks.usual_lists(page, runs)
     rows = list(count_rows(page, records) if page.metric == "counts" else _rows(page, runs, usual))
     order = {name: i for i, name in enumerate(dict.fromkeys(row.block for row in rows))}
     rows.sort(key=lambda row: order[row.block])
+    predictions = Predictions(root, records) if root and _testable(page) else None
     reasons = [note for words, note in blocks.NOTES.items() if any(words in b for b in order)]
+    if page.metric not in {"counts", "quoted"}:
+        rows = mark_best(rows, page.columns, predictions)
+        marked = any(row.bold and row.kind != "published" for row in rows)
+        reasons += [TESTED if predictions else UNTESTED] if marked else []
     return Table(
         name=page.name,
         title=page.title,
         columns=page.columns,
-        rows=tuple(rows if page.metric in {"counts", "quoted"} else mark_best(rows)),
+        rows=tuple(rows),
         heads=page.heads,
         notes=(*page.notes, *reasons),
     )
+
+
+def _testable(page: Page) -> bool:
+    """Whether a page is of image-level AUROC, each mean that of its own columns."""
+    metrics = {page.metric, *(row.metric for row in page.rows)}
+    return metrics == {"auroc"} and not any(section.weights for section in page.sections)
 
 
 def _belongs(page: Page, record: Record) -> bool:

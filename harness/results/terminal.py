@@ -157,9 +157,8 @@ def _costs(rows: Sequence[Row]) -> list[RenderableType]:
     for row in runs:
         rates = rate(row.train_images_per_s) or "-", rate(row.inference_images_per_s) or "-"
         ends = row.device or "-", _verdict(row)
-        grid.add_row(
-            row.method, str(row.seeds), mean_text(row), show(row.deviation, 4), *rates, *ends
-        )
+        cells = row.method, str(row.seeds), mean_text(row), show(row.deviation, 4), *rates, *ends
+        grid.add_row(*map(Text, cells))  # as text: brackets in a label are no markup
     return ["", grid]
 
 

@@ -30,6 +30,14 @@ def test_table_as_json(harness, tmp_path, record):
     assert kinds.count("measured") == 3  # one run, two rows that are not run yet
 
 
+def test_table_finds_records_where_all_verbs_do(harness, tmp_path, record):
+    write_record(tmp_path / "results", record())  # HARNESS_RESULTS of every test
+    kinds = [
+        row["kind"] for row in json.loads(harness("table", "nih-auc", "--json").output)["rows"]
+    ]
+    assert kinds.count("measured") == 3
+
+
 def test_table_on_a_terminal(harness, tmp_path):
     found = harness("table", "anaxnet-auc", "--results", tmp_path)
     assert found.exit_code == 0

@@ -61,6 +61,16 @@ def test_a_narrow_terminal_splits_the_classes_and_a_wide_one_does_not(table):
     assert narrow.count("  Method ") == 2
 
 
+@pytest.mark.parametrize("width", [80, 200])
+def test_brackets_in_a_label_are_text_everywhere(tables, record, width):
+    label = "mine[size=128]"
+    device = {"kind": "cuda", "name": "GPU[red]"}
+    runs = record("mine", label=label, device=device, hyperparameters={})
+    text = terminal.text(build(load_page("nih-auc", tables), [runs]), width)
+    assert text.count(label) == (2 if width == 200 else 3)  # a narrow one has two grids
+    assert "GPU[red]" in text
+
+
 def test_every_cell_is_in_every_form(table):
     row = next(row for row in table.rows if row.method == "Anatomy X-Net")
     for format in ("md", "latex", "html"):

@@ -139,6 +139,7 @@ def test_bold_is_the_best_and_what_its_interval_cannot_tell_apart(nih_auc, recor
     bold = {row.method: "mean" in row.bold for row in measured(table)}
     # half-widths .004: margin sqrt(2) * .004 = .0057
     assert bold == {"a": True, "b": True, "c": False}
+    assert any("its interval cannot tell" in note for note in table.notes)
     published = [row for row in table.rows if row.kind == "published" and "mean" in row.bold]
     assert [row.method for row in published] == ["Luo et al."]
 
