@@ -33,6 +33,7 @@ FILES = {
 }
 FOR_PLUGINS = {  # what a plugin may import besides the public names of `harness` itself
     "harness.testing",
+    "harness.data.images",
     "harness.data.phantom",
     "harness.data.splits",
     "harness.metrics.evaluated",

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from cxr_datasets import nih_layout
 from cxr_datasets import nih_tables as tables
 from cxr_datasets.archives import Folder, Source, open_archives
-from cxr_datasets.images import decode
 from cxr_datasets.phantoms import read_settings, settings_of, write_root
 from cxr_datasets.tables import find_file, read_lines
 from harness import (
@@ -27,6 +26,7 @@ from harness import (
     known_list,
     protocol_of,
 )
+from harness.data.images import decode
 
 Array = npt.NDArray[Any]
 Fact = tuple[str, str, bool | None]
