@@ -62,7 +62,7 @@ def predict(
         entry = _entry(path, found, _draw(place, found, trained))
         done.append(entry)
         if not as_json:
-            _print(entry, trained)
+            _print(entry)
     if as_json:
         report = {"notice": NOTICE, "run": _run(trained), "images": done, "failed": failed}
         print(json.dumps(report, indent=1, allow_nan=False))
@@ -109,25 +109,37 @@ def _places(images: Sequence[Path], folder: Path) -> list[Path]:
 
 def _draw(place: Path, found: Found, trained: Trained) -> Path | None:
     """Write the picture of what is found; None where the model says nothing of places."""
-    from harness.engine.reading import PROTOCOL
     from harness.pictures.overlay import write_png
     from harness.pictures.prediction import prediction_picture
 
     pixels, reading = found
-    shown = [f for f in reading.findings if f.boxes]
-    if reading.heat is None and not shown:
+    boxes, lines = _captions(reading)
+    if reading.heat is None and not boxes:
         return None
-    if reading.heat is not None:
-        first = reading.findings[0]
-        boxes = [(box, f"{first.finding} {first.score:.2f}") for box in first.boxes]
-        lines = [f"heat map of {first.finding}, score {first.score:.3f}; boxes: {PROTOCOL}"]
-    else:
-        boxes = [(f.boxes[0], str(number)) for number, f in enumerate(shown, start=1)]
-        lines = [
-            f"{n}: {f.region}: {f.finding} {f.score:.3f}" for n, f in enumerate(shown, start=1)
-        ]
     write_png(place, prediction_picture(pixels, reading.heat, boxes, [*lines, _about(trained)]))
     return place
+
+
+def _captions(reading: Reading) -> tuple[list[tuple[list[float], str]], list[str]]:
+    """Return the boxes of a picture with their texts, and the lines that explain them."""
+    from harness.engine.reading import PROTOCOL
+
+    if reading.heat is not None:
+        first = reading.findings[0]
+        text = f"{first.finding} {first.score:.2f}"
+        line = f"heat map of {first.finding}, score {first.score:.3f}; boxes: {PROTOCOL}"
+        return [(box, text) for box in first.boxes], [line]
+    boxes: dict[str, list[float]] = {}
+    said: dict[str, list[str]] = {}
+    for f in reading.findings:
+        if f.region is not None:
+            boxes[f.region] = f.boxes[0]
+            said.setdefault(f.region, []).append(f"{f.finding} {f.score:.3f}")
+    numbered = enumerate(said.items(), start=1)
+    return (
+        [(box, str(number)) for number, box in enumerate(boxes.values(), start=1)],
+        [f"{number}: {region}: {', '.join(texts)}" for number, (region, texts) in numbered],
+    )
 
 
 def _entry(path: Path, found: Found, picture: Path | None) -> dict[str, Any]:
@@ -173,16 +185,23 @@ def _about(trained: Trained) -> str:
     )
 
 
-def _print(entry: dict[str, Any], trained: Trained) -> None:
+def _print(entry: dict[str, Any]) -> None:
     """Print the findings of one image as a table."""
     from tabulate import tabulate
 
     print(f"\n{entry['file']} ({entry['width']} x {entry['height']})")
+    regions = bool(entry["regions"])
+    heads = ("finding", *["region"] * regions, "score", "boxes")
     rows = [
-        (f["finding"], f["region"] or "", f"{f['score']:.3f}", "; ".join(map(_box, f["boxes"])))
+        (
+            f["finding"],
+            *[f["region"]] * regions,
+            f"{f['score']:.3f}",
+            "; ".join(map(_box, f["boxes"])),
+        )
         for f in entry["findings"]
     ]
-    print(tabulate(rows, ("finding", "region", "score", "boxes"), disable_numparse=True))
+    print(tabulate(rows, heads, disable_numparse=True))
     if entry["picture"]:
         print(f"picture: {entry['picture']}")
 

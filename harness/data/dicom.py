@@ -128,7 +128,7 @@ def _windowed(
     if width <= 0 or (width <= 1 and function in (None, "", "LINEAR")):
         raise DataError(f"{name} has a window of width {width:g}, which shows nothing")
     if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp(-4 * (values - centre) / width)))
+        return np.asarray(0.5 + 0.5 * np.tanh(2 * (values - centre) / width))  # never overflows
     if function == "LINEAR_EXACT":
         return np.asarray((values - centre) / width + 0.5)
     return np.asarray((values - (centre - sign * 0.5)) / (width - 1) + 0.5)

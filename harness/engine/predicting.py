@@ -149,4 +149,6 @@ def predict_images(trained: Trained, names: Sequence[str], images: Sequence[Arra
             trained.model, trained.model.predict, samples, trained.compute, detailed=every
         )
     except DataError as error:
-        raise DataError(f"{trained.record['label']} needs more than pixels: {error}") from error
+        raise DataError(
+            f"{trained.record['label']} cannot say anything of image files alone: {error}"
+        ) from error

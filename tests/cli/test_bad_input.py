@@ -12,28 +12,6 @@ NIH = ("run", "--device", "cpu", "--plugin", "toy", "--dataset", "nih", "--root"
 TABLE = "Data_Entry_2017_v2020.csv"
 
 
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory):
-    """Sixty phantoms in NIH's layout."""
-    import sys
-    from pathlib import Path
-
-    sys.path.append(str(Path(__file__).parents[2] / "plugins" / "cxr_datasets"))
-    from cxr_datasets.nih import NIH
-
-    root = tmp_path_factory.mktemp("phantoms") / "nih"
-    NIH.write_phantoms(root, 60, {"size": 64, "enrich": 0.5, "images_per_patient": 2.0})
-    return root
-
-
-@pytest.fixture
-def nih(phantoms, tmp_path):
-    """A copy of the phantoms that a test may break."""
-    import shutil
-
-    return shutil.copytree(phantoms, tmp_path / "nih")
-
-
 def image_of(root):
     """Return some image of the training list."""
     name = (root / "train_val_list.txt").read_text().split()[0]
