@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 
+from harness.cli.stopping import AGAIN, exit_code
 from harness.errors import SettingError
 
-INTERRUPTED = 75  # the exit code that schedulers read as "try again"
 _SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # handed on to every process
 
 
@@ -46,11 +46,11 @@ def _torchrun(words: list[str]) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         run.main(words)
-    except SignalException:
-        return INTERRUPTED
+    except SignalException as error:
+        return exit_code(error.sigval)
     except ChildFailedError as error:
         codes = {failure.exitcode for failure in error.failures.values()}
-        return INTERRUPTED if INTERRUPTED in codes else 1
+        return AGAIN if AGAIN in codes else 1
     return 0
 
 

@@ -110,7 +110,7 @@ def test_a_scheduler_that_ends_a_run_is_asked_to_try_again(kind, own_home):
     process.send_signal(kind)
     code, out, error = finish(process)
     assert (code, out) == (75, ""), error
-    assert "error: stopped in stage 'classifier'" in error
+    assert error.startswith("stopped in stage 'classifier'")
     assert "the same command goes on" in error
 
 

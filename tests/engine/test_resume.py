@@ -26,7 +26,7 @@ import harness
 from harness import Stage
 from harness.engine import checkpoint, loop, step
 from harness.engine.checkpoint import weights_hash
-from harness.errors import TrainingError
+from harness.errors import Interrupted, TrainingError
 
 SEED = 5
 HERE = Path(__file__).parent
@@ -165,7 +165,7 @@ def test_sigterm_writes_a_checkpoint_and_ends(number, tmp_path, monkeypatch):
     loop.train(whole, tmp_path / "whole", COMPUTE, SEED)
     with monkeypatch.context() as patched:
         told_to_stop("forward", patched, number)
-        with pytest.raises(loop.Interrupted, match="goes on from the last checkpoint"):
+        with pytest.raises(Interrupted, match="goes on from the last checkpoint"):
             loop.train(stage_of(), tmp_path / "cut", COMPUTE, SEED)
     saved = checkpoint.load(tmp_path / "cut" / "checkpoint.safetensors", stage_of())
     assert 6 * saved.epoch + saved.batch >= number, "work was lost"
@@ -177,7 +177,7 @@ def test_sigterm_writes_a_checkpoint_and_ends(number, tmp_path, monkeypatch):
 def test_sigterm_while_validating_ends_also_the_last_epoch(tmp_path):
     stage = stage_of()
     stage.epochs, stage.score = 1, lambda: signal.raise_signal(signal.SIGTERM) or 0.5
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         loop.train(stage, tmp_path, COMPUTE, SEED)
 
 
