@@ -256,7 +256,7 @@ def test_every_kind_of_method_says_what_it_said(method, harness, monkeypatch, tm
     entries = [EntryPoint(name, name, "harness") for name in names]
     monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
     root, jsrt = tmp_path / METHODS[method], tmp_path / "jsrt"
-    for place, images in ((root, 400 if root.name == "imagenome" else 120), (jsrt, 20)):
+    for place, images in ((root, 400 if root.name == "imagenome" else 240), (jsrt, 20)):
         words = ("data", "phantom", place.name, "--out", place, "--images", images)
         assert harness(*words).code == 0
     words = ("--plugin", method, "--dataset", root.name, "--root", root, "--with", f"jsrt:{jsrt}")

@@ -181,6 +181,29 @@ def test_sigterm_while_validating_ends_also_the_last_epoch(tmp_path):
         loop.train(stage, tmp_path, COMPUTE, SEED)
 
 
+def test_ctrl_c_once_stops_at_the_next_step_and_twice_at_once(tmp_path):
+    def interrupts(times):
+        left = [signal.SIGINT] * times
+
+        def loss(network, batch):
+            while left:
+                signal.raise_signal(left.pop())
+            return bce(network, batch)
+
+        stage = stage_of()
+        stage.loss = loss
+        return stage
+
+    with pytest.raises(Interrupted) as stopped:
+        loop.train(interrupts(1), tmp_path / "once", COMPUTE, SEED)
+    assert stopped.value.number == signal.SIGINT
+    saved = checkpoint.load(tmp_path / "once" / "checkpoint.safetensors", stage_of())
+    assert saved.batch == 2  # the first whole step: two forwards
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(interrupts(2), tmp_path / "twice", COMPUTE, SEED)
+    assert not (tmp_path / "twice" / "checkpoint.safetensors").exists()
+
+
 def test_signals_have_their_old_meaning_afterwards(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     loop.train(stage_of(), tmp_path, COMPUTE, SEED)
