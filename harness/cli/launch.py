@@ -39,11 +39,12 @@ def _count(devices: str) -> int:
 def _torchrun(words: list[str]) -> int:
     """Return the exit code; what went wrong has been said by the processes themselves."""
     os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", _SIGNALS)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings are of no use to a user
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
     try:
         run.main(words)
     except SignalException as error:

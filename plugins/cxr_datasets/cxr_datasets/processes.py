@@ -31,7 +31,7 @@ def on_processes(
                 coming = pool.map(function, items, chunksize=chunk)
             yield from coming
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # waits for what is being written
             raise
 
 
