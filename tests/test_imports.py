@@ -16,6 +16,7 @@ ALLOWED = {  # what a part of the harness may import of the harness, besides the
     "data": {"data"},
     "model": {"data", "model"},
     "metrics": {"data", "model", "metrics"},
+    "pictures": {"pictures"},
     "results": {"metrics", "results"},
     "engine": {"data", "model", "metrics", "results", "engine"},
     "testing": {"data", "model", "metrics", "engine", "testing"},

@@ -104,10 +104,12 @@ def prepare(
 def _report(failures: dict[int, str]) -> str:
     shown = [failures[row] for row in sorted(failures)[:10]]
     more = f"\n... and {len(failures) - 10} more" if len(failures) > 10 else ""
+    count = "1 radiograph" if len(failures) == 1 else f"{len(failures)} radiographs"
     return (
-        f"{len(failures)} radiographs cannot be read:\n"
+        f"{count} cannot be read:\n"
         + "\n".join(shown)
-        + f"{more}\nReplace them, or run with --skip-corrupt to leave them out and record it."
+        + f"{more}\nReplace what is broken, or run with --skip-corrupt to leave it out and record "
+        "that."
     )
 
 

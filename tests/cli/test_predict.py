@@ -258,6 +258,7 @@ def test_every_kind_of_method_says_what_it_said(method, harness, monkeypatch, tm
     root, jsrt = tmp_path / METHODS[method], tmp_path / "jsrt"
     for place, images in ((root, 400 if root.name == "imagenome" else 240), (jsrt, 20)):
         words = ("data", "phantom", place.name, "--out", place, "--images", images)
+        words = (*words, *(("--set", "size=256") if place != jsrt else ()))
         assert harness(*words).code == 0
     words = ("--plugin", method, "--dataset", root.name, "--root", root, "--with", f"jsrt:{jsrt}")
     ended = harness("run", "--device", "cpu", "--budget", "smoke", *words)

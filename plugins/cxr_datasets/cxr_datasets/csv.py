@@ -40,6 +40,7 @@ class CSV(Dataset):
     """
 
     name: ClassVar[str] = "csv"
+    root_is: ClassVar[str] = "FILE"
     obtain: ClassVar[str] = (
         "This is a dataset of your own: --dataset csv:FILE, a csv file with the columns image, "
         "patient, split (train, validation, test), one column for each label (1, 0, blank for "
