@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,14 @@ def exit_code(number: int) -> int:
     return 128 + number if number == signal.SIGINT else AGAIN
 
 
+def _end_where_nothing_can_be_raised(found: sys.UnraisableHookArgs) -> None:
+    """End at once if Stopped was raised in a callback of Python's own, which would go on."""
+    if isinstance(found.exc_value, Stopped):
+        os.write(2, f"{found.exc_value}\n".encode())
+        os._exit(exit_code(found.exc_value.number))
+    sys.__unraisablehook__(found)
+
+
 @contextmanager
 def heeding_signals() -> Iterator[None]:
     """Raise Stopped at the first signal inside the block and end at once at the second."""
@@ -45,9 +54,11 @@ def heeding_signals() -> Iterator[None]:
         asked.append(number)
         raise Stopped(number)
 
+    hook, sys.unraisablehook = sys.unraisablehook, _end_where_nothing_can_be_raised
     before = {kind: signal.signal(kind, stop) for kind in _HEEDED}
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for kind, handler in before.items():
             signal.signal(kind, handler)
