@@ -46,7 +46,7 @@ def read_radiograph(path: Path) -> Array:
 def decode_dicom(content: bytes, name: str) -> Array:
     """Return the pixels (H, W) uint8 of a DICOM file's only frame.
 
-    The first window, or the table of values of interest, decides what is black and what is white;
+    The table of values of interest, else the first window, decides what is black and what white;
     without either the lowest and the highest value of the image do, no percentile. MONOCHROME1 is
     inverted.
 
@@ -55,6 +55,16 @@ def decode_dicom(content: bytes, name: str) -> Array:
             pixels, compressed in a way that nothing here decodes, or blank.
     """
     data = _read(content, name)
+    try:
+        return _shown(data, name)
+    except DataError:
+        raise
+    except Exception as error:  # values are parsed when they are asked for
+        raise DataError(f"{name} cannot be read as DICOM: {_first_line(error)}") from error
+
+
+def _shown(data: Any, name: str) -> Array:  # noqa: ANN401
+    """Return the pixels (H, W) uint8 of a parsed file."""
     frames, kind = data.get("NumberOfFrames", 1) or 1, data.get("PhotometricInterpretation", "")
     if int(frames) > 1:
         raise DataError(f"{name} has {frames} frames: only single radiographs are read")

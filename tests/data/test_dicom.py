@@ -156,6 +156,12 @@ def test_without_pixels():
         decode_dicom(file.getvalue(), "report.dcm")
 
 
+def test_a_value_that_is_none():
+    file = content(FILM, WindowCenter="4711", WindowWidth="20").replace(b"4711", b"47z1")
+    with pytest.raises(DataError, match=r"film\.dcm cannot be read as DICOM: .*47z1"):
+        decode_dicom(file, "film.dcm")
+
+
 def test_compressed_without_a_decoder():
     data = dataset(FILM)
     data.file_meta.TransferSyntaxUID = uid.JPEG2000Lossless
