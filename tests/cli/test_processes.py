@@ -153,12 +153,15 @@ def test_ctrl_c_while_processes_draw(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_scheduler_ends_a_run_on_several_devices(own_home):
+@pytest.mark.parametrize(("kind", "expected"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_run_on_several_devices_is_told_to_end(kind, expected, own_home):
     process = start(*LONG, "--devices", "2")
     wait_for("checkpoint.safetensors", own_home, process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(kind)
     code, _, error = finish(process)
-    assert code == 75, error[-3000:]
+    assert code == expected, error[-3000:]
+    assert error.count("stopped in stage") == 1
+    assert "Traceback" not in error
     (checkpoint,) = (own_home / "stages").rglob("checkpoint.safetensors")
     seen = checkpoint.stat().st_mtime_ns
     time.sleep(2)
@@ -170,6 +173,7 @@ def test_two_devices(tmp_path):
     code, out, error = finish(start("run", *TOY, "--set", "epochs=1", "--devices", "2", "--json"))
     assert code == 0, error[-3000:]
     (record,) = json.loads(out)
+    assert "arning" not in error, "torch speaks to its developers"
     assert record["identity"]["ranks"] == 2
     counts = record["dataset"]["counts"]
     assert [counts[split] for split in ("train", "validation", "test")] == [20, 20, 20]
