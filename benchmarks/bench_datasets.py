@@ -12,10 +12,10 @@ import pytest
 from cxr_datasets.archives import Folder
 from cxr_datasets.imagenome import LABELS, REGIONS
 from cxr_datasets.imagenome_layout import ids, scene_graph
-from cxr_datasets.images import decode
 from cxr_datasets.scene_graphs import SUFFIX, Vocabulary, parse_chunk
 
 from harness import PhantomSettings, draw
+from harness.data.images import decode
 from harness.data.phantom import describe
 
 GRAPHS = 300

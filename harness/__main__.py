@@ -1,5 +1,10 @@
-"""Start the command line as ``python -m harness``, as torchrun does."""
+"""Start the command line, as ``harness``, as ``python -m harness`` and as torchrun does."""
 
-from harness.cli import main
+import signal
 
-main()
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends in silence until ``main`` heeds it
+
+from harness.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,14 @@ class HarnessError(Exception):
     """Say what is wrong, in which file, row or key, and what to do."""
 
 
+class Interrupted(HarnessError):
+    """The process was asked to end, by the signal ``number``; a checkpoint has been written."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
 class DataError(HarnessError):
     """A dataset, an annotation or an image is not what its layout promises."""
 

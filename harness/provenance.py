@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import platform
+import re
 import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+ELSEWHERE = "/path/to/"
+"""Stands in records for folders of the machine that a run was made on."""
 
 PACKAGES = (
     "cxr-harness",
@@ -56,15 +60,16 @@ def commit(where: Path) -> dict[str, Any]:
 
 
 def command() -> list[str]:
-    """Return the command that the user typed, folders of this machine reduced to their names."""
-    words = ["harness", *sys.argv[1:]]
-    return [_short(word) for word in words]
+    """Return the command that the user typed, folders of this machine behind ELSEWHERE.
+
+    Records are passed on: what stands before a file's or a folder's own name is nobody's business.
+    """
+    return ["harness", *[without_folders(word) for word in sys.argv[1:]]]
 
 
-def _short(word: str) -> str:
-    head, sign, tail = word.rpartition("=")
-    path = Path(tail)
-    return f"{head}{sign}{path.name}" if path.is_absolute() else word
+def without_folders(word: str) -> str:
+    """Return a word whose absolute paths, also behind = : and commas, begin with ELSEWHERE."""
+    return re.sub(r"(?<![^=:,])/(?:[^=:,]*/)?([^/=:,]+)/?(?![^,])", rf"{ELSEWHERE}\1", word)
 
 
 def spelled(words: list[str]) -> str:

@@ -16,6 +16,7 @@ ALLOWED = {  # what a part of the harness may import of the harness, besides the
     "data": {"data"},
     "model": {"data", "model"},
     "metrics": {"data", "model", "metrics"},
+    "pictures": {"pictures"},
     "results": {"metrics", "results"},
     "engine": {"data", "model", "metrics", "results", "engine"},
     "testing": {"data", "model", "metrics", "engine", "testing"},
@@ -33,6 +34,7 @@ FILES = {
 }
 FOR_PLUGINS = {  # what a plugin may import besides the public names of `harness` itself
     "harness.testing",
+    "harness.data.images",
     "harness.data.phantom",
     "harness.data.splits",
     "harness.metrics.evaluated",

@@ -16,13 +16,14 @@ from harness.cli import (
     list_,
     ls,
     new,
+    predict,
     run,
     score,
     table,
     weights,
 )
-from harness.cli.launch import INTERRUPTED
-from harness.errors import HarnessError
+from harness.cli.stopping import Stopped, exit_code, heeding_signals
+from harness.errors import HarnessError, Interrupted
 
 app = typer.Typer(
     name="harness",
@@ -43,6 +44,7 @@ for verb in (
     bundle,
     compare,
     explain,
+    predict,
     new,
     audit,
     weights,
@@ -52,14 +54,25 @@ for verb in (
 
 
 def main() -> None:
-    """Run the command line; what a user can cause ends in one message and exit code 1."""
+    """Run the command line; what a user can cause ends in one message and exit code 1.
+
+    Ctrl-C ends in one message and 130, a scheduler's signal in one message and 75.
+    """
     try:
-        app()
+        with heeding_signals():
+            app()
+    except (Interrupted, Stopped) as stop:
+        if os.environ.get("RANK", "0") == "0":
+            _tell(str(stop))
+        sys.exit(exit_code(stop.number))
     except HarnessError as error:
         rank = os.environ.get("RANK", "0")  # of several processes, each says what stopped it
-        who = "error" if rank == "0" else f"rank {rank}"
-        sys.stderr.write(f"{who}: {error}\n")  # at once: ranks must not write into each other
-        sys.stderr.flush()
-        sys.exit(INTERRUPTED if type(error).__name__ == "Interrupted" else 1)
+        _tell(f"{'error' if rank == '0' else f'rank {rank}'}: {error}")
+        sys.exit(1)
     except BrokenPipeError:
         sys.exit(0)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")  # at once: ranks must not write into each other
+    sys.stderr.flush()

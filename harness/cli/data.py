@@ -90,12 +90,13 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Check a copy of a dataset: layout, counts, splits, labels, patients; exit code 1 if wrong."""
-    from harness.data.facts import about, unreadable
+    from harness.data.facts import Fact, about, unreadable
     from harness.data.opening import open_dataset
     from harness.settings import pairs
 
     opened = open_dataset(dataset, root, pairs(options or []))
-    facts = about(opened) + (unreadable(opened) if images else [])
+    unread: Fact = ("unreadable images", "not looked for: --images decodes every one", None)
+    facts = about(opened) + (unreadable(opened) if images else [unread])
     if as_json:
         rows = [{"what": what, "found": found, "fine": fine} for what, found, fine in facts]
         print(json.dumps({"dataset": opened.name, "facts": rows}, indent=1))

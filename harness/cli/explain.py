@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+_ELSEWHERE = "put your own folders for {}: records hold no paths of the machine of the run"
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -38,9 +40,9 @@ def explain(
 
 def _facts(record: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
     from harness.home import home
-    from harness.provenance import spelled
+    from harness.provenance import ELSEWHERE, spelled
 
-    data, git = record["dataset"], record["git"]
+    data, git, command = record["dataset"], record["git"], spelled(record["command"])
     changed = " with uncommitted changes" if git.get("changed") else ""
     set_by_hand = [
         f"{name}={entry['value']} ({entry['origin']})"
@@ -48,7 +50,8 @@ def _facts(record: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
         if entry["origin"] != "default"
     ]
     facts = [
-        ("command", spelled(record["command"])),
+        ("command", command),
+        ("", _ELSEWHERE.format(ELSEWHERE) if ELSEWHERE in command else ""),
         ("dataset", f"{data['name']}, protocol {data['protocol']}"),
         *[(f"  {split}", digest) for split, digest in data["fingerprints"].items()],
         ("  labels", ", ".join(f"{k}: {v}" for k, v in data["policy"].items())),

@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 
+from harness.cli.stopping import AGAIN, exit_code
 from harness.errors import SettingError
 
-INTERRUPTED = 75  # the exit code that schedulers read as "try again"
 _SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # handed on to every process
 
 
@@ -39,18 +39,19 @@ def _count(devices: str) -> int:
 def _torchrun(words: list[str]) -> int:
     """Return the exit code; what went wrong has been said by the processes themselves."""
     os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", _SIGNALS)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings are of no use to a user
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
     try:
         run.main(words)
-    except SignalException:
-        return INTERRUPTED
+    except SignalException as error:
+        return exit_code(error.sigval)
     except ChildFailedError as error:
         codes = {failure.exitcode for failure in error.failures.values()}
-        return INTERRUPTED if INTERRUPTED in codes else 1
+        return AGAIN if AGAIN in codes else 1
     return 0
 
 

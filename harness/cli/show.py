@@ -38,7 +38,7 @@ def _classes(record: Record) -> str:
     if not found:
         return "no score: the model offers none for the labels there are"
     rows = [
-        (name, number(cell["value"]), between(cell), cell.get("positives", ""))
+        (name, number(cell["value"]), between(cell) or _why(cell), cell.get("positives", ""))
         for name, cell in found["classes"].items()
     ]
     rows.append(("mean", number(found["mean"]["value"]), between(found["mean"]), ""))
@@ -53,6 +53,14 @@ def _summary(record: Record) -> str:
         if speed.get(key)
     ]
     return f"{', '.join(parts)}\nrecord: {record.get('folder', '')}"
+
+
+def _why(cell: Mapping[str, Any]) -> str:
+    """Return why a class has no AUROC."""
+    positives = cell.get("positives")
+    if (cell["value"] is not None and cell["value"] == cell["value"]) or positives is None:
+        return ""
+    return "undefined: no positives" if positives == 0 else "undefined: no negatives"
 
 
 def number(value: float | None) -> str:

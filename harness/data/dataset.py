@@ -35,6 +35,7 @@ class Dataset(ABC):
         ""  # where the data can be had, under which licence, and the expected layout
     )
 
+    root_is: ClassVar[str] = "DIR"  # what a root is called in messages: DIR or FILE
     phantom_images: ClassVar[int] = 1000  # how many `harness data phantom` draws by itself
 
     root: Path

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from harness.data.dataset import Dataset
 from harness.data.splits import KNOWN, fingerprint
+from harness.data.store import all_cores
 from harness.errors import DataError
 from harness.progress import Bar
 
@@ -51,7 +49,7 @@ def unreadable(dataset: Dataset) -> list[Fact]:
         return None
 
     found = []
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool, Bar("reading", len(rows)) as bar:
+    with all_cores() as pool, Bar("reading", len(rows)) as bar:
         for message in pool.map(trouble, rows):
             bar.advance()
             if message:

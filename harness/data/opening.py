@@ -31,7 +31,7 @@ def open_dataset(text: str, root: Path | None, options: Mapping[str, str]) -> Da
         values[key] = settings.convert(value, _hint(kind, key), f"{name}: {key}")
     if "root" not in known:
         return kind(**values)  # type: ignore[no-any-return]
-    found = find_root(name, Path(place) if colon else root, kind.obtain)
+    found = find_root(name, Path(place) if colon else root, kind.obtain, kind.root_is)
     return kind(found, **values)  # type: ignore[no-any-return]
 
 

@@ -34,7 +34,7 @@ def configuration() -> dict[str, Any]:
     return {}
 
 
-def find_root(name: str, given: Path | None, obtain: str) -> Path:
+def find_root(name: str, given: Path | None, obtain: str, root_is: str = "DIR") -> Path:
     """Return the root of a dataset.
 
     Raises:
@@ -42,7 +42,8 @@ def find_root(name: str, given: Path | None, obtain: str) -> Path:
     """
     if given is not None:
         if not given.exists():
-            raise DataError(f"the root {given} of dataset {name!r} does not exist\n{obtain}")
+            what = "the root" if root_is == "DIR" else "the file"
+            raise DataError(f"{what} {given} of dataset {name!r} does not exist\n{obtain}")
         return given
     data = os.environ.get("HARNESS_DATA")
     if data and (Path(data) / name).exists():
@@ -54,6 +55,10 @@ def find_root(name: str, given: Path | None, obtain: str) -> Path:
         if not root.exists():
             raise DataError(f"{CONFIG} says that {name!r} lies in {root}, which does not exist")
         return root
+    if root_is == "FILE":
+        raise DataError(
+            f"which file is dataset {name!r}? Give {name}:FILE or --root FILE\n{obtain}"
+        )
     raise DataError(
         f"where is {name!r}? Give --root DIR, or set HARNESS_DATA so that HARNESS_DATA/{name} is "
         f'it, or write in {CONFIG}:\n  [data]\n  {name} = "DIR"\n{obtain}\n'

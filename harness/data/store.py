@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -103,10 +104,12 @@ def prepare(
 def _report(failures: dict[int, str]) -> str:
     shown = [failures[row] for row in sorted(failures)[:10]]
     more = f"\n... and {len(failures) - 10} more" if len(failures) > 10 else ""
+    count = "1 radiograph" if len(failures) == 1 else f"{len(failures)} radiographs"
     return (
-        f"{len(failures)} radiographs cannot be read:\n"
+        f"{count} cannot be read:\n"
         + "\n".join(shown)
-        + f"{more}\nReplace them, or run with --skip-corrupt to leave them out and record it."
+        + f"{more}\nReplace what is broken, or run with --skip-corrupt to leave it out and record "
+        "that."
     )
 
 
@@ -142,7 +145,6 @@ def _map(path: Path, shape: tuple[int, ...]) -> Array:
 def _fill(store: Store, dataset: Dataset, rows: Rows, *, quiet: bool) -> dict[int, str]:
     """Decode rows on all cores; return what could not be read by row."""
     failures: dict[int, str] = {}
-    threads = max(1, len(os.sched_getaffinity(0)))
 
     def decode(row: int) -> int:
         try:
@@ -152,7 +154,7 @@ def _fill(store: Store, dataset: Dataset, rows: Rows, *, quiet: bool) -> dict[in
         return row
 
     with (
-        ThreadPoolExecutor(threads) as pool,
+        all_cores() as pool,
         Bar(f"decoding {dataset.name} at {store.view.size}", len(rows), quiet=quiet) as bar,
     ):
         coming: list[tuple[list[int], Iterator[int]]] = []
@@ -166,6 +168,17 @@ def _fill(store: Store, dataset: Dataset, rows: Rows, *, quiet: bool) -> dict[in
                 _flush(store)
                 store.done[decoded] = [2 if row in failures else 1 for row in decoded]
     return failures
+
+
+@contextmanager
+def all_cores() -> Iterator[ThreadPoolExecutor]:
+    """Give a thread for each core; where the block is left early, nothing more is begun."""
+    with ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)))) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _put(store: Store, dataset: Dataset, row: int) -> None:

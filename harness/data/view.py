@@ -28,8 +28,10 @@ class View:
     aspect: Literal["stretch", "letterbox"] = "stretch"
 
     def __post_init__(self) -> None:
-        if self.size < 8 or self.aspect not in ("stretch", "letterbox"):
-            raise SettingError(f"no such view: size={self.size!r}, aspect={self.aspect!r}")
+        if self.size < 8:
+            raise SettingError(f"images of {self.size} pixels a side are too small: at least 8")
+        if self.aspect not in ("stretch", "letterbox"):
+            raise SettingError(f"the aspect is stretch or letterbox, not {self.aspect!r}")
 
     def placement(self, height: float, width: float) -> tuple[float, float, float, float]:
         """Return the scales (x, y) from original to view and the offsets (x, y) in view pixels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -22,16 +24,13 @@ from harness.engine.compute import Compute, placed
 from harness.engine.distributed import barrier, from_first, gathered, share_buffers
 from harness.engine.feed import Draw, epoch_draws, feed
 from harness.engine.step import Stepper
-from harness.errors import HarnessError, TrainingError
+from harness.errors import Interrupted, TrainingError
 from harness.model.stage import Stage
 from harness.progress import Bar
 
 CHECKPOINT_SECONDS = 600.0
+_STOPPING = b"\nstopping after this step; Ctrl-C again ends at once\n"
 _LOOK_EVERY = 20  # batches between two looks at what only the device knows
-
-
-class Interrupted(HarnessError):
-    """The process was asked to end; a checkpoint has been written."""
 
 
 def train(stage: Stage, folder: Path, compute: Compute, seed: int) -> State:
@@ -42,30 +41,41 @@ def train(stage: Stage, folder: Path, compute: Compute, seed: int) -> State:
 
     Raises:
         TrainingError: a loss is not finite, or the checkpoint does not fit.
-        Interrupted: the process was told to stop (SIGTERM, SIGUSR1).
+        Interrupted: the process was told to stop (Ctrl-C, SIGTERM, SIGUSR1).
     """
     placed(stage.network, compute.device)
     sitting = _Sitting(stage, folder, compute, seed)
     with _stop_signals(sitting):
         while not sitting.state.finished:
             sitting.epoch()
-            if from_first(sitting.asked_to_stop):
-                raise sitting.interrupted()
+            number = from_first(sitting.asked_to_stop)
+            if number:
+                raise sitting.interrupted(number)
     sitting.conclude()
     return sitting.state
 
 
 @contextmanager
 def _stop_signals(sitting: _Sitting) -> Iterator[None]:
-    """Turn the signals of schedulers into a wish to stop at the next step."""
+    """Turn Ctrl-C and the signals of schedulers into a wish to stop at the next step.
+
+    Whoever asks again after Ctrl-C gets what the signal meant before the stage: the end.
+    """
+    before: dict[signal.Signals, Any] = {}
 
     def wish(number: int, frame: FrameType | None) -> None:
-        sitting.asked_to_stop = True
+        handler = before.get(signal.Signals(number))
+        if sitting.asked_to_stop == signal.SIGINT and callable(handler):
+            handler(number, frame)
+        if number == signal.SIGINT and sitting.stepper.here.first:
+            os.write(2, _STOPPING)  # print may be what was interrupted
+        sitting.asked_to_stop = number
 
     try:
-        before = {kind: signal.signal(kind, wish) for kind in (signal.SIGTERM, signal.SIGUSR1)}
+        for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            before[kind] = signal.signal(kind, wish)
     except ValueError:  # not the main thread: signals are somebody else's
-        before = {}
+        pass
     try:
         yield
     finally:
@@ -78,7 +88,7 @@ class _Sitting:
 
     def __init__(self, stage: Stage, folder: Path, compute: Compute, seed: int) -> None:
         self.stage, self.folder, self.seed = stage, folder, seed
-        self.asked_to_stop = False
+        self.asked_to_stop = 0  # the number of the signal
         file = folder / "checkpoint.safetensors"
         self.state = checkpoint.load(file, stage) if file.exists() else State()
         self.stepper = Stepper(stage, compute, seed)
@@ -155,20 +165,21 @@ class _Sitting:
             self._save()
             self.clock.resume()
             if stop:
-                raise self.interrupted()
+                raise self.interrupted(stop)
 
-    def _wishes(self, *, looks: bool) -> tuple[bool, bool]:
-        """Return whether to stop and whether a checkpoint is due: the same on every rank."""
+    def _wishes(self, *, looks: bool) -> tuple[int, bool]:
+        """Return the signal to stop, 0 for none, and whether a checkpoint is due: on every rank."""
         due = time.monotonic() - self._saved > CHECKPOINT_SECONDS
         if self.stepper.here.world == 1:
             return self.asked_to_stop, due
-        return from_first((self.asked_to_stop, due)) if looks else (False, False)
+        return from_first((self.asked_to_stop, due)) if looks else (0, False)
 
-    def interrupted(self) -> Interrupted:
+    def interrupted(self, number: int) -> Interrupted:
         """Return what is said of a stage that is left before its end."""
         return Interrupted(
             f"stopped in stage {self.stage.name!r}, epoch {self.state.epoch + 1}; "
-            "the same command goes on from the last checkpoint"
+            "the same command goes on from the last checkpoint",
+            number,
         )
 
     def _look(self) -> None:

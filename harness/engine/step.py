@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
@@ -39,9 +40,11 @@ class Stepper:
         if self.compute.sync_bn:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         devices = [self.compute.device] if self.compute.device.type == "cuda" else None
-        return DistributedDataParallel(
-            network, devices, broadcast_buffers=False, find_unused_parameters=True
-        )
+        with warnings.catch_warnings():  # its successor in torch 2.15 does something else
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            return DistributedDataParallel(
+                network, devices, broadcast_buffers=False, find_unused_parameters=True
+            )
 
     def forward(
         self, epoch: int, draw: Draw, batches: Mapping[str, Batch], members: int

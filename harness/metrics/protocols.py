@@ -31,11 +31,19 @@ class Overlaps:
     fair_iou: Floats  # oracle-size: of the highest maximum alone; else equal to iou
 
 
+def boxes_above(heat: HeatMaps) -> Iterator[tuple[Ints, Components]]:
+    """Give the boxes around every component above 180/255 of some maps (k,), whose rows these are.
+
+    They are what "chestx-ray8" predicts; ``Components.mask`` counts among the rows.
+    """
+    for rows, masks in _thresholded(heat):
+        yield rows, components(masks)
+
+
 def _boxes_of(heat: HeatMaps, annotated: Annotated, only_largest: bool) -> Overlaps:
     n = len(annotated.boxes)
     iou, iobb, predicted = np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64)
-    for rows, masks in _thresholded(heat):
-        found = components(masks)
+    for rows, found in boxes_above(heat):
         if only_largest:
             found = _largest(found, found.area)
         row = rows[found.mask]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from harness.errors import DataError, SettingError
 from harness.home import home
+from harness.progress import say
 from harness.tensors import read_tensors, write_tensors
 
 
@@ -30,8 +33,10 @@ def fetch(name: str) -> Path:
     if path.exists():
         return path
     entry = _entry(name)
+    say(f"fetching the weights {name}")
     try:
-        state = entry.get_state_dict(progress=True, check_hash=True)  # type: ignore[attr-defined]
+        with redirect_stdout(StringIO()):  # torch prints the address and a folder of its own
+            state = entry.get_state_dict(progress=True, check_hash=True)  # type: ignore[attr-defined]
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"the weights {name} are not in {path.parent} and cannot be downloaded ({error}); run "

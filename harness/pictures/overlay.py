@@ -46,7 +46,7 @@ def with_box(
     cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), colour, thick)
     if text:
         scale = max(height, width) / 900
-        above = y1 - 2 * thick if y1 > 24 * scale else y1 + round(24 * scale)
+        above = y1 - 2 * thick if y1 > 30 * scale else y1 + round(30 * scale)
         cv2.putText(
             drawn, text, (x1, above), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thick, cv2.LINE_AA
         )

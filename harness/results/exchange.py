@@ -86,6 +86,12 @@ def _class_column(path: Path, head: list[str], name: str) -> int:
 
 
 def _numbers(path: Path, line: int, texts: list[str], classes: Sequence[str]) -> Array:
+    for text, name in zip(texts, classes, strict=True):
+        if not text.strip():
+            raise RecordError(
+                f"{path}, line {line}: the cell of {name} is empty; every image needs a score of "
+                "every class"
+            )
     try:
         values = np.array([float(text) for text in texts])
     except ValueError as error:

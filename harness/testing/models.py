@@ -16,10 +16,10 @@ from harness.engine import step
 from harness.engine.budget import Budget
 from harness.engine.checkpoint import weights_hash
 from harness.engine.evaluate import Predictions, networks, predict
-from harness.engine.loop import Interrupted
 from harness.engine.maps import column_specs
 from harness.engine.rehearsal import rehearse
 from harness.engine.replay import load_model, save_model
+from harness.errors import Interrupted
 from harness.metrics.auroc import auroc, macro
 from harness.model.model import Model
 from harness.testing import stand

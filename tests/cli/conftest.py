@@ -1,4 +1,5 @@
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -72,3 +73,20 @@ def refused(harness, tmp_path):
         return ended.error.partition("error: ")[2]
 
     return command
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory):
+    """Sixty phantoms in NIH's layout."""
+    sys.path.append(str(PLUGINS / "cxr_datasets"))
+    from cxr_datasets.nih import NIH
+
+    root = tmp_path_factory.mktemp("phantoms") / "nih"
+    NIH.write_phantoms(root, 60, {"size": 64, "enrich": 0.5, "images_per_patient": 2.0})
+    return root
+
+
+@pytest.fixture
+def nih(phantoms, tmp_path):
+    """A copy of the phantoms that a test may break."""
+    return shutil.copytree(phantoms, tmp_path / "nih")

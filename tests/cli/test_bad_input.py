@@ -12,28 +12,6 @@ NIH = ("run", "--device", "cpu", "--plugin", "toy", "--dataset", "nih", "--root"
 TABLE = "Data_Entry_2017_v2020.csv"
 
 
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory):
-    """Sixty phantoms in NIH's layout."""
-    import sys
-    from pathlib import Path
-
-    sys.path.append(str(Path(__file__).parents[2] / "plugins" / "cxr_datasets"))
-    from cxr_datasets.nih import NIH
-
-    root = tmp_path_factory.mktemp("phantoms") / "nih"
-    NIH.write_phantoms(root, 60, {"size": 64, "enrich": 0.5, "images_per_patient": 2.0})
-    return root
-
-
-@pytest.fixture
-def nih(phantoms, tmp_path):
-    """A copy of the phantoms that a test may break."""
-    import shutil
-
-    return shutil.copytree(phantoms, tmp_path / "nih")
-
-
 def image_of(root):
     """Return some image of the training list."""
     name = (root / "train_val_list.txt").read_text().split()[0]
@@ -51,6 +29,20 @@ def test_no_root(refused):
     assert "where is 'nih'?" in said
     assert "--root DIR" in said
     assert "harness data phantom nih" in said
+
+
+def test_a_csv_file_that_is_not_there_or_not_named(refused, tmp_path):
+    said = refused(*TOY[:-1], f"csv:{tmp_path}/none.csv")
+    assert said.startswith(f"the file {tmp_path}/none.csv of dataset 'csv' does not exist")
+    said = refused(*TOY[:-1], "csv")
+    assert said.startswith("which file is dataset 'csv'? Give csv:FILE or --root FILE")
+    assert "phantom" not in said
+
+
+def test_verify_says_what_it_did_not_look_for(harness, nih):
+    ended = harness("data", "verify", "nih", "--root", nih, "--json")
+    assert '"found": "not looked for: --images decodes every one"' in ended.out
+    assert '"what": "image files absent",\n   "found": "0"' in ended.out
 
 
 def test_a_root_that_is_not_there(refused, tmp_path):
@@ -92,6 +84,7 @@ def test_a_corrupt_image_is_named_and_can_be_left_out(refused, nih, harness):
     ended = harness(*NIH, nih, "--set", "epochs=1", "--skip-corrupt", "--json")
     assert ended.code == 0, ended.error
     assert '"left_out": 1' in ended.out
+    assert said.startswith("1 radiograph cannot be read:")
 
 
 def test_a_patient_in_two_splits(refused, nih):
@@ -112,7 +105,10 @@ def test_a_patient_in_two_splits_of_any_dataset(refused):
 
 
 def test_a_view_that_cannot_be(refused):
-    assert "no such view: size=2" in refused(*TOY, "--set", "size=2")
+    said = refused(*TOY, "--set", "size=2")
+    assert said == "images of 2 pixels a side are too small: at least 8\n"
+    said = refused("data", "prepare", "toyset", "--aspect", "crop")
+    assert said == "the aspect is stretch or letterbox, not 'crop'\n"
 
 
 def test_a_class_without_positives_is_told_and_left_out(harness):
@@ -125,6 +121,9 @@ def test_a_class_without_positives_is_told_and_left_out(harness):
     assert report["undefined"] == ["Nodule"]
     assert report["classes"]["Nodule"]["value"] is None
     assert report["mean"]["value"] == report["classes"]["Mass"]["value"]
+    ended = harness(*TOY, "--data", "positives=0", "--set", "epochs=1")
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("Nodule")]
+    assert line.split() == ["Nodule", "-", "undefined:", "no", "positives", "0"]
 
 
 def test_a_loss_that_is_no_number(refused):
@@ -224,6 +223,10 @@ BAD_FILES = {
     "unknown": ({"names": [*NAMES, "99.png"]}, "1 are not in it, e.g. 99.png"),
     "doubled": ({"names": [*NAMES, NAMES[0]]}, "line 22: 40.png comes twice"),
     "nan": ({"names": NAMES, "scores": "0.5,nan"}, "line 2: the score of Nodule is nan"),
+    "blank": (
+        {"names": NAMES, "scores": "0.5,"},
+        "line 2: the cell of Nodule is empty; every image needs a score of every class",
+    ),
     "text": ({"names": NAMES, "scores": "0.5,high"}, "line 2: could not convert"),
     "class": ({"names": NAMES, "head": "image,Mass,Edema"}, "no column for the class 'Nodule'"),
     "head": ({"names": NAMES, "head": "film,Mass,Nodule"}, "no column of image names"),

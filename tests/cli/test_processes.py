@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def environment(**more):
 def start(*words, **more):
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *words], env=environment(**more), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HERE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HERE, start_new_session=True,
     )  # fmt: skip
 
 
@@ -103,24 +104,64 @@ def wait_for(pattern, folder, process, seconds=120):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_scheduler_that_ends_a_run_is_asked_to_try_again(kind, own_home):
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
+def test_a_run_that_is_told_to_end_goes_on_later(kind, expected, own_home):
+    """A scheduler is asked to try again; Ctrl-C has the exit code that shells expect."""
     process = start(*LONG)
     wait_for("checkpoint.safetensors", own_home, process)
     process.send_signal(kind)
     code, out, error = finish(process)
-    assert (code, out) == (75, ""), error
-    assert "error: stopped in stage 'classifier'" in error
-    assert "the same command goes on" in error
+    assert (code, out) == (expected, ""), error
+    last = error.splitlines()[-1]
+    assert last.startswith("stopped in stage 'classifier', epoch")
+    assert last.endswith("the same command goes on from the last checkpoint")
+    assert error.count("stopped") == 1
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_run_that_is_told_to_end_while_it_decodes(kind, expected, own_home, tmp_path):
+    words = ("run", *TOY, "--set", "epochs=1", "--data", "seconds={}")
+    slow = [word.format(0.2) for word in words]
+    process = start(*slow)
+    wait_for("images.u8", own_home, process)
+    process.send_signal(kind)
+    code, out, error = finish(process)
+    assert (code, out) == (expected, ""), error
+    assert error.splitlines()[-1].startswith("stopped; nothing is left half-written")
+    assert "Traceback" not in error
+    assert not list(tmp_path.rglob("*.tmp"))
+    code, _, error = finish(start(*(word.format(0) for word in words)))
+    assert code == 0, error
+
+
+def test_ctrl_c_while_processes_draw(tmp_path):
+    """A terminal sends it to every process; none of them says anything but the first."""
+    if not entry_points(group="harness", name="cxr_datasets"):
+        pytest.skip("the plugin cxr_datasets is not installed")
+    words = ("data", "phantom", "nih", "--out", str(tmp_path / "new"), "--images", "20000")
+    process = start(*words, HARNESS_PLUGINS="cxr_datasets")
+    wait_for("*.png", tmp_path, process)
+    os.killpg(process.pid, signal.SIGINT)
+    code, out, error = finish(process)
+    assert (code, out) == (130, ""), error
+    assert error.splitlines()[-1].startswith("stopped; nothing is left half-written")
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_a_scheduler_ends_a_run_on_several_devices(own_home):
+@pytest.mark.parametrize(("kind", "expected"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_run_on_several_devices_is_told_to_end(kind, expected, own_home):
     process = start(*LONG, "--devices", "2")
     wait_for("checkpoint.safetensors", own_home, process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(kind)
     code, _, error = finish(process)
-    assert code == 75, error[-3000:]
+    assert code == expected, error[-3000:]
+    assert error.count("stopped in stage") == 1
+    assert "Traceback" not in error
     (checkpoint,) = (own_home / "stages").rglob("checkpoint.safetensors")
     seen = checkpoint.stat().st_mtime_ns
     time.sleep(2)
@@ -132,6 +173,7 @@ def test_two_devices(tmp_path):
     code, out, error = finish(start("run", *TOY, "--set", "epochs=1", "--devices", "2", "--json"))
     assert code == 0, error[-3000:]
     (record,) = json.loads(out)
+    assert "arning" not in error, "torch speaks to its developers"
     assert record["identity"]["ranks"] == 2
     counts = record["dataset"]["counts"]
     assert [counts[split] for split in ("train", "validation", "test")] == [20, 20, 20]

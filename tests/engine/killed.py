@@ -16,7 +16,7 @@ from engine_toys import Toy, train
 
 from harness.engine import loop
 from harness.engine.checkpoint import weights_hash
-from harness.engine.loop import Interrupted
+from harness.errors import Interrupted
 
 
 def run(home, result):

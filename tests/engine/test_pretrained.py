@@ -26,6 +26,18 @@ def offer(monkeypatch, name: str, state: dict[str, torch.Tensor]) -> None:
     monkeypatch.setattr(kind, "get_state_dict", lambda self, *args, **kwargs: state)
 
 
+def test_nothing_that_torch_prints_reaches_the_terminal(monkeypatch, capsys):
+    def loud(self, *arguments, **options):
+        print('Downloading: "https://weights.example" to /folder/of/torch')
+        return {"weight": torch.zeros(1)}
+
+    name = "ResNet34_Weights.IMAGENET1K_V1"
+    monkeypatch.setattr(type(get_weight(name)), "get_state_dict", loud)
+    pretrained.fetch(name)
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"fetching the weights {name}\n")
+
+
 def test_old_densenet_names_are_brought_up_to_date(monkeypatch):
     torch.manual_seed(0)
     there = small_densenet()

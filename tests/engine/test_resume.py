@@ -26,7 +26,7 @@ import harness
 from harness import Stage
 from harness.engine import checkpoint, loop, step
 from harness.engine.checkpoint import weights_hash
-from harness.errors import TrainingError
+from harness.errors import Interrupted, TrainingError
 
 SEED = 5
 HERE = Path(__file__).parent
@@ -165,7 +165,7 @@ def test_sigterm_writes_a_checkpoint_and_ends(number, tmp_path, monkeypatch):
     loop.train(whole, tmp_path / "whole", COMPUTE, SEED)
     with monkeypatch.context() as patched:
         told_to_stop("forward", patched, number)
-        with pytest.raises(loop.Interrupted, match="goes on from the last checkpoint"):
+        with pytest.raises(Interrupted, match="goes on from the last checkpoint"):
             loop.train(stage_of(), tmp_path / "cut", COMPUTE, SEED)
     saved = checkpoint.load(tmp_path / "cut" / "checkpoint.safetensors", stage_of())
     assert 6 * saved.epoch + saved.batch >= number, "work was lost"
@@ -177,8 +177,31 @@ def test_sigterm_writes_a_checkpoint_and_ends(number, tmp_path, monkeypatch):
 def test_sigterm_while_validating_ends_also_the_last_epoch(tmp_path):
     stage = stage_of()
     stage.epochs, stage.score = 1, lambda: signal.raise_signal(signal.SIGTERM) or 0.5
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         loop.train(stage, tmp_path, COMPUTE, SEED)
+
+
+def test_ctrl_c_once_stops_at_the_next_step_and_twice_at_once(tmp_path):
+    def interrupts(times):
+        left = [signal.SIGINT] * times
+
+        def loss(network, batch):
+            while left:
+                signal.raise_signal(left.pop())
+            return bce(network, batch)
+
+        stage = stage_of()
+        stage.loss = loss
+        return stage
+
+    with pytest.raises(Interrupted) as stopped:
+        loop.train(interrupts(1), tmp_path / "once", COMPUTE, SEED)
+    assert stopped.value.number == signal.SIGINT
+    saved = checkpoint.load(tmp_path / "once" / "checkpoint.safetensors", stage_of())
+    assert saved.batch == 2  # the first whole step: two forwards
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(interrupts(2), tmp_path / "twice", COMPUTE, SEED)
+    assert not (tmp_path / "twice" / "checkpoint.safetensors").exists()
 
 
 def test_signals_have_their_old_meaning_afterwards(tmp_path):

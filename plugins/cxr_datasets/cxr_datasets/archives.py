@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from cxr_datasets.images import read_file, stamp_file
 from harness import DataError
+from harness.data.images import read_file, stamp_file
 from harness.home import home
 
 BLOCK = 1 << 20  # bytes inflated at once

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cxr_datasets.images import image_size, read_image, stamp_file
 from cxr_datasets.tables import Table, read_header, read_table
 from harness import (
     DataError,
@@ -20,6 +19,7 @@ from harness import (
     check_disjoint,
     protocol_of,
 )
+from harness.data.images import image_size, read_image, stamp_file
 
 Array = npt.NDArray[Any]
 
@@ -40,6 +40,7 @@ class CSV(Dataset):
     """
 
     name: ClassVar[str] = "csv"
+    root_is: ClassVar[str] = "FILE"
     obtain: ClassVar[str] = (
         "This is a dataset of your own: --dataset csv:FILE, a csv file with the columns image, "
         "patient, split (train, validation, test), one column for each label (1, 0, blank for "

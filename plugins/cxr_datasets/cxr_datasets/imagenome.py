@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_datasets import imagenome_layout
-from cxr_datasets.images import read_image, stamp_file
 from cxr_datasets.phantoms import read_settings, settings_of, write_root
 from cxr_datasets.scene_graphs import SUFFIX, Graphs, Rule, Vocabulary, open_graphs, parse_all
 from cxr_datasets.tables import read_table
 from harness import DataError, Dataset, LabelSpace, Samples, check_disjoint, protocol_of
+from harness.data.images import read_image, stamp_file
 
 Array = npt.NDArray[Any]
 Fact = tuple[str, str, bool | None]

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from cxr_datasets import jsrt_layout
 from cxr_datasets.gif import read_gif
-from cxr_datasets.images import read_file, stamp_file
 from cxr_datasets.phantoms import read_settings, settings_of, write_root
 from cxr_datasets.tables import read_content
 from harness import (
@@ -24,6 +23,7 @@ from harness import (
     by_patient,
     check_disjoint,
 )
+from harness.data.images import read_file, stamp_file
 
 Array = npt.NDArray[Any]
 Fact = tuple[str, str, bool | None]

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from cxr_datasets import nih_layout
 from cxr_datasets import nih_tables as tables
 from cxr_datasets.archives import Folder, Source, open_archives
-from cxr_datasets.images import decode
 from cxr_datasets.phantoms import read_settings, settings_of, write_root
 from cxr_datasets.tables import find_file, read_lines
 from harness import (
@@ -27,6 +26,7 @@ from harness import (
     known_list,
     protocol_of,
 )
+from harness.data.images import decode
 
 Array = npt.NDArray[Any]
 Fact = tuple[str, str, bool | None]
@@ -141,7 +141,9 @@ class NIH(Dataset):
         listed = Counter(name for names in lists.values() for name in names)
         for name, times in listed.items():
             if times > 1:
-                raise DataError(f"{name} is {times} times in the lists of {folder}")
+                inside = [f"the {part} list" for part, names in lists.items() if name in names]
+                where = " and in ".join(inside) if len(inside) > 1 else f"{inside[0]} {times} times"
+                raise DataError(f"{folder}: {name} is in {where}; an image is in one list, once")
         self._unlisted = [name for name in self._row if name not in listed]
         if "train_val" in lists and self._unlisted:
             raise DataError(
@@ -217,7 +219,7 @@ class NIH(Dataset):
             ("label table", f"{self.entries.path.name}: {official}", True if version else None),
             ("rows", f"{len(self._row):,} of {OFFICIAL_IMAGES:,}", None),
             ("images in", layout or "no folder or archive", None),
-            ("images", f"{len(missing):,} absent{_first(missing)}", not missing),
+            ("image files absent", f"{len(missing):,}{_first(missing)}", not missing),
             *self._list_facts(),
             *self._box_facts(),
             ("ages", f"{self._implausible} above {tables.OLDEST} years, taken as unknown", None),

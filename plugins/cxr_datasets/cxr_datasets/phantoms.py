@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cxr_datasets.processes import on_processes
 from harness import DataError, Dataset, Description, Drawing, PhantomSettings, SettingError, draw
 from harness.files import cannot_write, write_json
 from harness.progress import Bar
@@ -121,9 +120,7 @@ def _on_all_cores(one: Callable[[int], Description], images: int) -> Iterator[De
     if images <= _FEW or cores == 1:
         yield from map(one, range(images))
         return
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(one, range(images), chunksize=8)
+    yield from on_processes(cores, one, range(images), chunk=8, begin=cv2.setNumThreads, given=(1,))
 
 
 def _draw_and_store(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -19,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_datasets.archives import Folder, Source, Zip
+from cxr_datasets.processes import on_processes
 from harness import DataError
 from harness.files import write_atomically
 from harness.home import home
@@ -144,10 +143,10 @@ def _on_all_cores(
     if few or cores == 1:
         yield from map(partial(parse_chunk, source, vocabulary), chunks)
         return
-    fresh = multiprocessing.get_context("spawn")
     again = (isinstance(source, Zip), source.path)
-    with ProcessPoolExecutor(cores, fresh, initializer=_open, initargs=again) as pool:
-        yield from pool.map(partial(parse_chunk, None, vocabulary), chunks)
+    yield from on_processes(
+        cores, partial(parse_chunk, None, vocabulary), chunks, begin=_open, given=again
+    )
 
 
 _opened: list[Source] = []  # of a process that parses

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 from cxr_datasets.csv import CSV
-from cxr_datasets.images import image_size
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import DataError
+from harness.data.images import image_size
 
 LINES = [
     "image,patient,split,Mass,Big Heart,age,sex,view,boxes",

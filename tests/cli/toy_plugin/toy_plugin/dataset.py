@@ -1,5 +1,7 @@
 """Images of noise that a test can break in its own way."""
 
+import time
+
 import numpy as np
 
 from harness import DataError, Dataset, LabelSpace, Samples
@@ -12,9 +14,10 @@ class ToySet(Dataset):
     space = LabelSpace(("Mass", "Nodule"))
 
     def __init__(
-        self, *, images: int = 60, corrupt: str = "", leak: bool = False, positives: int = 20
-    ):
-        self.root, self.policy = "(made)", {}
+        self, *, images: int = 60, corrupt: str = "", leak: bool = False, positives: int = 20,
+        seconds: float = 0.0,
+    ):  # fmt: skip
+        self.root, self.policy, self.seconds = "(made)", {}, seconds
         random = np.random.default_rng(0)
         self.corrupt = {int(row) for row in corrupt.split(";") if row}
         labels = np.zeros((images, 2), dtype=np.float32)
@@ -38,6 +41,7 @@ class ToySet(Dataset):
 
     def read(self, row):
         """Return pixels made at the start."""
+        time.sleep(self.seconds)
         if row in self.corrupt:
             raise DataError(f"{row}.png is cut short")
         return self.pixels[row]

@@ -48,5 +48,12 @@ class Toy(Model):
         )
 
     def predict(self, batch):
-        """Say the probabilities."""
-        return Prediction(scores=self.network(batch.images).float().sigmoid())
+        """Say the probabilities, and which cells raise them."""
+        cells = self.network[1](self.network[0](batch.images))
+        weights = self.network[3].weight.view(-1, *cells.shape[1:])
+        return Prediction(
+            scores=self.network(batch.images).float().sigmoid(),
+            maps=torch.einsum("bfhw,cfhw->bchw", cells, weights),
+            to_original=batch.to_original,
+            map_frame=(self.size, self.size),
+        )

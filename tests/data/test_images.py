@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-from cxr_datasets.images import decode, read_image, stamp_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import DataError
+from harness.data.images import decode, read_image, stamp_file
 
 GRAY = np.arange(48 * 40, dtype=np.uint32).reshape(48, 40).astype(np.uint8)
 

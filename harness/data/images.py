@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from harness import DataError
+from harness.errors import DataError
 
 Array = npt.NDArray[Any]
 
