@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +40,19 @@ class Canvas:
         return np.asarray(box * np.tile([width / self.size[1], height / self.size[0]], 2))
 
 
+def enlarged(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return values over a model's input (h, w) bilinearly at a canvas's size."""
+    scale = SIDE / max(values.shape)
+    size = round(values.shape[1] * scale), round(values.shape[0] * scale)
+    large = cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, dtype=np.float32)
+
+
+def in_bytes(image: NDArray[Any]) -> Pixels:
+    """Return an image (h, w) in [0, 1] as pixels."""
+    return np.asarray(255 * image).clip(0, 255).round().astype(np.uint8)
+
+
 def canvases(batch: Batch, truth: Samples) -> list[Canvas]:
     """Return each radiograph of a batch on a canvas; ``truth`` are its samples."""
     images = batch.images[:, 0].float().cpu().numpy()
@@ -49,6 +63,6 @@ def canvases(batch: Batch, truth: Samples) -> list[Canvas]:
         scale = SIDE / max(height, width)
         grid = max(1, round(height * scale)), max(1, round(width * scale))
         frame = image.shape[0], image.shape[1]
-        drawn = in_original(255 * image, to_original, frame, (height, width), grid)
-        found.append(Canvas(drawn.clip(0, 255).round().astype(np.uint8), (height, width)))
+        drawn = in_original(image, to_original, frame, (height, width), grid)
+        found.append(Canvas(in_bytes(drawn), (height, width)))
     return found

@@ -34,8 +34,9 @@ def panels(columns: int, title: str = "", *, rows: int = 1) -> tuple[Figure, lis
         raise HarnessError(
             "pictures need matplotlib: pip install 'cxr-harness[figures]'"
         ) from error
-    figure = Figure(figsize=(PANEL * columns, PANEL * rows + 0.35), layout="constrained", dpi=150)
-    figure.suptitle(title, fontsize=8, x=0.01, ha="left")
+    figure = Figure(figsize=(PANEL * columns, PANEL * rows + 0.3), layout="constrained", dpi=150)
+    if title:
+        figure.suptitle(title, fontsize=8)
     found: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for panel in found:
         panel.set_axis_off()
@@ -46,6 +47,11 @@ def show(panel: Axes, picture: NDArray[Any], title: str = "", *, true: bool = Fa
     """Show a picture (H, W, 3) or a radiograph (H, W) uint8; the title of what is true is red."""
     panel.imshow(picture, cmap="gray", vmin=0, vmax=255)
     panel.set_title(title, fontsize=8, color=colour(TRUE) if true else "black")
+
+
+def short(name: object) -> str:
+    """Return an image's name without its folders."""
+    return str(name).rpartition("/")[2]
 
 
 def colour(pixel: tuple[int, int, int]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from harness.metrics.heatmaps import HeatMaps
 from harness.metrics.protocols import largest_boxes
 from harness.model.prediction import Prediction
 from harness.pictures.canvas import Canvas, canvases
-from harness.pictures.figure import explain_boxes, list_findings, panels, show
+from harness.pictures.figure import explain_boxes, list_findings, panels, short, show
 from harness.pictures.overlay import PREDICTED, TRUE, Pixels, blended, grey, with_box
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def findings(said: Prediction, batch: Batch, truth: Samples) -> Iterator[tuple[s
         mine = None if labels is None else labels[i]
         boxes, kinds = true_boxes(truth, i)
         shown = [] if said.maps is None else seen_classes(scores[i], mine, kinds)
-        figure, axes = panels(2 + len(shown), str(truth.names[i]))
-        show(axes[0], drawn(canvas, boxes=boxes), "radiograph")
+        figure, axes = panels(2 + len(shown))
+        show(axes[0], drawn(canvas, boxes=boxes), short(truth.names[i]))
         for axis, c in zip(axes[1:-1], shown, strict=True):
             heat = one_map(said, truth, i, c)
             picture = heat_picture(canvas, heat, boxes[kinds == c])
