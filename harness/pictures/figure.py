@@ -77,11 +77,12 @@ def list_findings(
         )
 
 
-def explain_boxes(panel: Axes, rule: str) -> None:
+def explain_boxes(panel: Axes, rule: str = "") -> None:
     """Write what the colours of text and boxes mean under a list of findings."""
     panel.text(0, 0.14, "red: the dataset's label or box", fontsize=6, color=colour(TRUE))
-    shade = tuple(0.7 * part for part in colour(PREDICTED))
-    panel.text(0, 0.05, f"yellow: the model's box ({rule})" * bool(rule), fontsize=6, color=shade)
+    if rule:
+        shade = tuple(0.7 * part for part in colour(PREDICTED))
+        panel.text(0, 0.05, f"yellow: the model's box ({rule})", fontsize=6, color=shade)
 
 
 def write_figure(path: Path, figure: Figure) -> None:

@@ -36,7 +36,7 @@ def picture(model: AnatomyXNet, batch: Batch, truth: Samples, row: int) -> Figur
         show(axis, shown, title)
     labels = truth.labels
     list_findings(axes[5], truth.space.classes, scores, None if labels is None else labels[row])
-    explain_boxes(axes[5], "")
+    explain_boxes(axes[5])
     return figure
 
 
