@@ -22,8 +22,12 @@ TOP = 5  # findings that a list shows
 PANEL = 2.6  # inches
 
 
-def panels(columns: int, title: str = "", *, rows: int = 1) -> tuple[Figure, list[Axes]]:
+def panels(
+    columns: int, title: str = "", *, rows: int = 1, widths: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``rows`` x ``columns`` panels without axes, row by row.
+
+    ``widths`` are those of the columns, in panels.
 
     Raises:
         HarnessError: matplotlib is not installed.
@@ -34,10 +38,13 @@ def panels(columns: int, title: str = "", *, rows: int = 1) -> tuple[Figure, lis
         raise HarnessError(
             "pictures need matplotlib: pip install 'cxr-harness[figures]'"
         ) from error
-    figure = Figure(figsize=(PANEL * columns, PANEL * rows + 0.3), layout="constrained", dpi=150)
+    widths = widths or [1.0] * columns
+    inches = PANEL * sum(widths), PANEL * rows + 0.3
+    figure = Figure(figsize=inches, layout="constrained", dpi=150)
     if title:
         figure.suptitle(title, fontsize=8)
-    found: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    grid = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
+    found: list[Axes] = grid.ravel().tolist()
     for panel in found:
         panel.set_axis_off()
     return figure, found
@@ -50,8 +57,9 @@ def show(panel: Axes, picture: NDArray[Any], title: str = "", *, true: bool = Fa
 
 
 def short(name: object) -> str:
-    """Return an image's name without its folders."""
-    return str(name).rpartition("/")[2]
+    """Return an image's name without its folders, and without its middle if it is long."""
+    text = str(name).rpartition("/")[2]
+    return text if len(text) <= 28 else f"{text[:13]}...{text[-12:]}"
 
 
 def colour(pixel: tuple[int, int, int]) -> tuple[float, ...]:
@@ -82,11 +90,11 @@ def explain_boxes(panel: Axes, rule: str = "") -> None:
     panel.text(0, 0.14, "red: the dataset's label or box", fontsize=6, color=colour(TRUE))
     if rule:
         shade = tuple(0.7 * part for part in colour(PREDICTED))
-        panel.text(0, 0.05, f"yellow: the model's box ({rule})", fontsize=6, color=shade)
+        panel.text(0, 0.05, f"yellow: the model's box, protocol {rule}", fontsize=6, color=shade)
 
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as a PNG file, whole or not at all."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
     write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
