@@ -53,7 +53,7 @@ def test_pictures_do_not_depend_on_the_scores(run, harness, tmp_path):
     assert len(files(tmp_path / "a")) == 9
 
 
-def test_images_by_name(run, harness, tmp_path, refused):
+def test_images_by_name(run, harness, tmp_path):
     folder = run()
     words = ("pictures", folder, "-o", tmp_path / "out", "--names")
     assert harness(*words, "45.png,58.png").code == 0
