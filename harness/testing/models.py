@@ -156,7 +156,7 @@ def pictures_can_be_drawn(model: Model) -> None:
     with stand.home("elsewhere", empty=True):
         loaded = load_model(folder, replace(model))  # type: ignore[type-var]
     truth = stand.splits(model.view)["test"].take(np.arange(2))
-    batch = truth.batch(np.arange(2), inputs_only=True).floats()
+    batch = truth.batch(np.arange(2), inputs_only=True).to(COMPUTE.device).floats()
     with evaluating(loaded):
         made = list(loaded.pictures(batch, truth))
     names = [name for name, _ in made]
