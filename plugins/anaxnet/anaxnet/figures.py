@@ -93,7 +93,8 @@ def _lines(findings: Findings, regions: tuple[str, ...]) -> list[Line]:
     """Return the findings of each region under its name, in the region's colour."""
     lines: list[Line] = []
     for region, found in sorted(findings.items()):
-        lines.append((regions[region], colour(colour_of(region)), "bold"))
+        dark = tuple(0.75 * part for part in colour(colour_of(region)))  # on white paper
+        lines.append((regions[region], dark, "bold"))
         for text, true in found:
             lines.append((f"    {text}", colour(TRUE) if true else "black", "normal"))
     return lines or [("no finding", "black", "normal")]
