@@ -60,7 +60,7 @@ def pictures(
             rows = test_rows(record, dataset, evaluated.names.tolist())
             test = dataset.samples.take(rows)
             picked = named(test, names.split(",")) if names else choose(test, images)
-            written += _draw(record, folder, dataset, rows[picked], target, device)
+            written += _draw(record, folder, dataset, rows, picked, target, device)
         secret = record["dataset"]["credentialed"]
         note = " (of credentialed data: they have to stay in this private folder)" if secret else ""
         print(f"{written} pictures in {target}{note}")
@@ -93,11 +93,14 @@ def _draw(
     folder: Path,
     dataset: Dataset,
     rows: Rows,
+    picked: Rows,
     target: Path,
     device: str,
 ) -> int:
-    """Let the trained model draw these rows of a dataset; return how many pictures it made."""
-    import numpy as np
+    """Let the trained model draw some of its test rows; return how many pictures it made.
+
+    Batches know the place of an image in the whole test split, as they do when it is scored.
+    """
     import torch
 
     from harness.cli.again import model_of
@@ -110,11 +113,11 @@ def _draw(
     precision = record["device"].get("precision", "fp32")
     compute = Compute(torch.device(resolve_device(device)), precision)
     model = model_of(record, folder, compute.device)
-    truth = prepare(dataset, model.view, rows).attach(dataset.samples, rows)
-    batch = truth.batch(np.arange(len(truth)), inputs_only=True).to(compute.device).floats()
+    test = prepare(dataset, model.view, rows[picked]).attach(dataset.samples, rows)
+    batch = test.batch(picked, inputs_only=True).to(compute.device).floats()
     written = 0
     with evaluating(model), compute.autocast():
-        for name, figure in model.pictures(batch, truth):
+        for name, figure in model.pictures(batch, test.take(picked)):
             plain = re.sub(r"[^\w.+-]+", "-", name)
             write_figure(target / f"{plain}.png", figure)
             written += 1

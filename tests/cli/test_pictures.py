@@ -53,6 +53,30 @@ def test_pictures_do_not_depend_on_the_scores(run, harness, tmp_path):
     assert len(files(tmp_path / "a")) == 9
 
 
+def test_the_scores_written_are_those_of_the_run(run, harness, monkeypatch):
+    folder = run()
+    _, evaluated = stored(folder)
+    written, indices = {}, []
+    monkeypatch.setattr(
+        "harness.pictures.figure.write_figure",
+        lambda path, figure: written.update({path.name: figure}),
+    )
+    from toy_plugin.model import Toy
+
+    plain = Toy.predict
+    monkeypatch.setattr(
+        Toy, "predict", lambda self, batch: indices.extend(batch.index) or plain(self, batch)
+    )
+    names = evaluated.names.tolist()
+    assert harness("pictures", folder, "--names", f"{names[7]},{names[2]}").code == 0
+    assert indices == [7, 2]
+    for row in (7, 2):
+        texts = written[f"{names[row]}-findings.png"].axes[-1].texts
+        listed = {text.get_text() for text in texts}
+        scores = zip(evaluated.classes, evaluated.scores[row], strict=True)
+        assert {f"{name}  {score:.3f}" for name, score in scores} <= listed
+
+
 def test_images_by_name(run, harness, tmp_path):
     folder = run()
     words = ("pictures", folder, "-o", tmp_path / "out", "--names")
