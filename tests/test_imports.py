@@ -14,9 +14,9 @@ PLUGINS = PACKAGE.parent / "plugins"
 
 ALLOWED = {  # what a part of the harness may import of the harness, besides the single files
     "data": {"data"},
-    "model": {"data", "model"},
+    "model": {"data", "model", "pictures"},  # a model's default pictures
     "metrics": {"data", "model", "metrics"},
-    "pictures": {"pictures"},
+    "pictures": {"data", "model", "metrics", "pictures"},
     "results": {"metrics", "results"},
     "engine": {"data", "model", "metrics", "results", "engine"},
     "testing": {"data", "model", "metrics", "engine", "testing"},
@@ -38,6 +38,7 @@ FOR_PLUGINS = {  # what a plugin may import besides the public names of `harness
     "harness.data.phantom",
     "harness.data.splits",
     "harness.metrics.evaluated",
+    *(f"harness.pictures.{name}" for name in ("canvas", "figure", "overlay")),
     *(f"harness.{name}" for name in ("errors", "files", "home", "progress", "seeds")),
 }
 

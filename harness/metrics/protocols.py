@@ -54,6 +54,16 @@ def _boxes_of(heat: HeatMaps, annotated: Annotated, only_largest: bool) -> Overl
     return Overlaps(iou, iobb, predicted, iou)
 
 
+def largest_boxes(heat: HeatMaps) -> Floats:
+    """Give the box (n, 4) in original pixels that `largest` makes of each map, NaN without one."""
+    boxes = np.full((len(heat.maps), 4), np.nan)
+    for rows, masks in _thresholded(heat):
+        found = components(masks)
+        found = _largest(found, found.area)
+        boxes[rows[found.mask]] = found.boxes
+    return boxes
+
+
 def _masks_of(heat: HeatMaps, annotated: Annotated) -> Overlaps:
     n = len(annotated.boxes)
     iou, iobb, predicted = np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.data.batch import Batch
+from harness.data.samples import Samples
 from harness.data.view import View
 from harness.model.prediction import Prediction
 from harness.model.stage import Stage
 from harness.model.task import Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Model(ABC):
@@ -56,3 +60,14 @@ class Model(ABC):
         The batch has images (B, 1, S, S) in [0, 1], to_original and, where known, metadata; no
         labels.
         """
+
+    def pictures(self, batch: Batch, truth: Samples) -> Iterator[tuple[str, Figure]]:
+        """Yield pictures of radiographs, each with the name of its file, e.g. "12.png-findings".
+
+        The trained model is given what ``predict`` is given, and ``truth``, the same images with
+        all that the dataset knows of them. By default: radiograph, heat maps with true and
+        predicted boxes, and the findings of highest score.
+        """
+        from harness.pictures.findings import findings
+
+        return findings(self.predict(batch), batch, truth)

@@ -35,13 +35,26 @@ def grey(radiograph: NDArray[Any]) -> Pixels:
     return np.repeat(np.asarray(radiograph, dtype=np.uint8)[..., None], 3, axis=2)
 
 
+def tinted(
+    picture: Pixels, mask: NDArray[Any], colour: tuple[int, int, int], strength: float = 0.4
+) -> Pixels:
+    """Return a picture (H, W, 3) with a colour where a mask (H, W) in [0, 1] is."""
+    weight = strength * mask[..., None]
+    return np.asarray(picture * (1 - weight) + np.array(colour) * weight).round().astype(np.uint8)
+
+
 def with_box(
-    picture: Pixels, box: Iterable[float], colour: tuple[int, int, int], text: str = ""
+    picture: Pixels,
+    box: Iterable[float],
+    colour: tuple[int, int, int],
+    text: str = "",
+    *,
+    thin: bool = False,
 ) -> Pixels:
     """Return a picture (H, W, 3) with a box x1, y1, x2, y2 in its pixels and a text above it."""
     height, width = picture.shape[:2]
-    drawn = np.ascontiguousarray(picture)
-    thick = max(1, round(max(height, width) / 300))
+    drawn = np.array(picture)
+    thick = 1 if thin else max(1, round(max(height, width) / 300))
     x1, y1, x2, y2 = (round(float(side)) for side in box)
     cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), colour, thick)
     if text:

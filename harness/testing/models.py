@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,7 +17,7 @@ import torch
 from harness.engine import step
 from harness.engine.budget import Budget
 from harness.engine.checkpoint import weights_hash
-from harness.engine.evaluate import Predictions, networks, predict
+from harness.engine.evaluate import Predictions, evaluating, networks, predict
 from harness.engine.maps import column_specs
 from harness.engine.rehearsal import rehearse
 from harness.engine.replay import load_model, save_model
@@ -143,6 +145,27 @@ def predicts_without_training_data(model: Model) -> None:
         np.testing.assert_array_equal(values, there.arrays[name], err_msg=name)
 
 
+def pictures_can_be_drawn(model: Model) -> None:
+    """The stored model, loaded without any data, draws radiographs; no two share a file's name.
+
+    Nothing is checked where matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        return
+    folder = _stored(_trained(model))
+    with stand.home("elsewhere", empty=True):
+        loaded = load_model(folder, replace(model))  # type: ignore[type-var]
+    truth = stand.splits(model.view)["test"].take(np.arange(2))
+    batch = truth.batch(np.arange(2), inputs_only=True).to(COMPUTE.device).floats()
+    with evaluating(loaded):
+        made = list(loaded.pictures(batch, truth))
+    names = [name for name, _ in made]
+    assert len(names) >= len(truth), f"two radiographs, and only these pictures: {names}"
+    assert len(set(names)) == len(names), f"pictures of the same name: {names}"
+    for _, figure in made:
+        figure.savefig(BytesIO(), format="png", dpi=20)
+
+
 def learns(model: Model) -> None:
     """Trained for a hundred steps a stage, it beats the constant model on the images it saw."""
     with stand.home("learns"):
@@ -163,6 +186,7 @@ CHECKS = (
     same_seed_same_scores,
     interrupted_equals_uninterrupted,
     predicts_without_training_data,
+    pictures_can_be_drawn,
 )
 SLOW = (learns,)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ from harness import (
     random_flip,
     ten_crop,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ORGANS = ("left_lung", "right_lung", "heart")
 UNIONS = {"lungs": ("left_lung", "right_lung"), "heart": ("heart",)}  # the masks predicted
@@ -275,6 +278,16 @@ class AnatomyXNet(Model):
             to_original=batch.to_original,
             map_frame=(self.size, self.size),
         )
+
+    def pictures(self, batch: Batch, truth: Samples) -> Iterator[tuple[str, Figure]]:
+        """Yield Figures 4 and 5, an image each; without attention what any model shows."""
+        if self.level == 0:
+            yield from super().pictures(batch, truth)
+            return
+        from anatomy_xnet.figures import picture
+
+        for row, name in enumerate(truth.names.tolist()):
+            yield f"{name}-attention", picture(self, batch, truth, row)
 
     def _validating(self, validation: Samples) -> Callable[[Batch], Prediction]:
         """Return the prediction that selects an epoch: the centre crop, with the mapped masks."""

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from anatomy_xnet.figures import picture
 from anatomy_xnet.model import ANATOMY, AnatomyXNet, LinearFall, segmentation_loss
 
 from harness import Batch, LabelSpace, Samples, SettingError, Stage, Task, View
+from harness.pictures.overlay import TRUE
 
 CLASSES = ("Atelectasis", "Cardiomegaly", "Hernia")
 ORGANS = ("left_clavicle", "left_lung", "right_lung", "heart")  # SCR has clavicles too
@@ -247,21 +247,41 @@ def test_hard_masks_are_zero_or_one():
 
 def test_a_picture_shows_every_step_of_an_image():
     model, _, _ = run(AnatomyXNet(**SMALL))
-    model.network.train()
-    batch = samples().batch(np.arange(6)).floats()
-    found = picture(model, replace(batch, spatial={}), CLASSES)
-    assert model.network.training
-    assert [len(axis.images) for axis in found.axes] == [1, 1, 2, 2, 2, 0]
-    written = found.axes[5].texts
-    assert len(written) == 3
-    colours = {text.get_text().split()[0]: text.get_color() for text in written}
-    expected = ["tab:red" if label == 1 else "black" for label in batch.labels[0].tolist()]
-    assert [colours[name] for name in CLASSES] == expected
+    truth = boxed_samples()
+    batch = truth.batch(np.arange(6), inputs_only=True).floats()
+    with torch.inference_mode():
+        found = dict(model.pictures(batch, truth))
+    assert list(found) == [f"{row}-attention" for row in range(6)]
+    axes = found["2-attention"].axes
+    assert [len(axis.images) for axis in axes] == [1, 1, 1, 1, 1, 0]
+    colours = {text.get_text().split()[0]: text.get_color() for text in axes[5].texts}
+    labels = truth.labels[2].tolist()
+    assert [colours[name] == "black" for name in CLASSES] == [label == 0 for label in labels]
+    # in the crop of 32 of 48 pixels, of 96 in the original, the box is from 8 to 16 and 4 to 20
+    shown = axes[0].images[0].get_array()
+    rows, columns = np.nonzero((shown == TRUE).all(axis=2))
+    corners = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    np.testing.assert_allclose(corners, [16 * side for side in (8, 4, 16, 20)], atol=1)
     buffer = io.BytesIO()
-    found.savefig(buffer, format="png")
+    found["2-attention"].savefig(buffer, format="png")
     assert buffer.getvalue().startswith(b"\x89PNG")
-    with pytest.raises(SettingError, match="no anatomy aware attention"):
-        picture(AnatomyXNet(level=0), batch, CLASSES)
+
+
+def test_without_attention_a_picture_is_that_of_any_model():
+    model, _, _ = run(AnatomyXNet(**SMALL, level=0))
+    truth = boxed_samples()
+    with torch.inference_mode():
+        batch = truth.batch(np.arange(6), inputs_only=True).floats()
+        found = dict(model.pictures(batch, truth))
+    assert list(found) == [f"{row}-findings" for row in range(6)]
+    assert [len(axis.images) for axis in found["0-findings"].axes] == [1, 0]
+
+
+def boxed_samples():
+    """Samples with one box each, in original pixels."""
+    boxes = np.tile(np.array([[32.0, 24, 48, 56]], np.float32), (6, 1, 1))
+    made = samples().with_column("boxes", boxes)
+    return made.with_column("box_classes", np.zeros((6, 1), np.int64))
 
 
 def test_learning_rate_falls_linearly_from_its_epoch():

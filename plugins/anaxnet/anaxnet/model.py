@@ -1,9 +1,11 @@
 """AnaXNet, Faster R-CNN with a linear layer, and CheXGCN: three heads on one detector."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,9 @@ from harness import (
     View,
     masked_bce,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -176,6 +181,12 @@ class RegionModel(Model):
             region_present=found.present,
             region_boxes=in_original(found.boxes, batch.to_original),
         )
+
+    def pictures(self, batch: Batch, truth: Samples) -> Iterator[tuple[str, Figure]]:
+        """Yield the regions of each image with their findings, predicted beside true (Fig. 2)."""
+        from anaxnet.figures import region_figures
+
+        return region_figures(self.predict(batch), batch, truth)
 
     @abstractmethod
     def make_head(self, task: Task) -> nn.Module:

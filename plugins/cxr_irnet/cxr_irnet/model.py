@@ -1,9 +1,11 @@
 """The model of paper 004; `network.py` has its networks. Numbers name sections of the paper."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -26,6 +28,9 @@ from harness import (
 )
 
 from . import network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ORGANS = ("left_lung", "right_lung", "heart")
 BANK = 256  # masks among which a shuffled image finds another's
@@ -192,6 +197,18 @@ class CXRIRNet(Model):
             map_frame=(self.crop, self.crop),
             organs={} if organs is None else {name: (name,) for name in ORGANS},
         )
+
+    def pictures(self, batch: Batch, truth: Samples) -> Iterator[tuple[str, Figure]]:
+        """Yield what any model shows, and the masks with what they weigh."""
+        yield from super().pictures(batch, truth)
+        if self.weighting != "none":
+            from .figures import mask_figures
+
+            crop = center_crop(batch, self.crop)
+            organs = self._organs(crop)
+            weighing = self._others(crop) if self.masks == "shuffled" else organs
+            names = truth.names.tolist()
+            yield from mask_figures(self.network, crop.images, organs, weighing, names)
 
 
 def dice_loss(unet: nn.Module, batch: Batch, organs: tuple[str, ...]) -> Tensor:

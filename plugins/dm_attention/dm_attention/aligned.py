@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ from harness import (
     compose,
     random_affine,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CHUNK = 64  # images read at a time between two stages
 
@@ -211,3 +214,12 @@ class AlignedResNet50(ResNet50):
         height, width = images.shape[-2:]
         to_original = compose(batch.to_original, in_pixels(affine, height, width))
         return replace(batch, images=images, to_original=to_original)
+
+    def pictures(self, batch: Batch, truth: Samples) -> Iterator[tuple[str, Figure]]:
+        """Yield what any model shows, and the images beside themselves aligned (Fig. 4)."""
+        from dm_attention.figures import alignment_figure
+
+        yield from super().pictures(batch, truth)
+        both = (batch.images[:, 0], self._look(batch).images[:, 0])
+        original, aligned = (images.float().cpu().numpy() for images in both)
+        yield "alignment", alignment_figure(original, aligned, self.anchor[0].cpu().numpy())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from dm_attention.masks import (
 )
 from dm_attention.pseudo import pseudo_masks
 from harness import Batch, Prediction, Samples, SettingError, Stage, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def prevalence(samples: Samples) -> Tensor:
@@ -42,6 +46,21 @@ class Masked(AlignedResNet50):
     require_label: bool = False
     level: float = 0.5  # of T(.) in Eq. 3
     binary: bool = False
+
+    def pictures(self, batch: Batch, truth: Samples) -> Iterator[tuple[str, Figure]]:
+        """Yield the pictures of the aligned model, and the masks over the anchor (Fig. 3, 7)."""
+        from dm_attention.figures import masks_figure
+
+        yield from super().pictures(batch, truth)
+        psi = self.attended().float().cpu()
+        masked = psi.flatten(1).any(1)
+        names = [truth.space.classes[c] for c in masked.nonzero().flatten().tolist()]
+        anchor, masks = self.anchor[0].cpu().numpy(), psi[masked].numpy()
+        yield "disease-masks", masks_figure(anchor, masks, names)
+
+    @abstractmethod
+    def attended(self) -> Tensor:
+        """Return psi (C, p, p) of the trained model."""
 
     def _psi(self, task: Task) -> Tensor:
         """Return psi (C, p, p), 0 for the classes that have no mask."""
@@ -103,6 +122,10 @@ class DMAttention(Masked):
         how = (self.masks, self.attention, self.masked, self.level, self.binary)
         yield self._training(task, "attention", self.retrain_epochs, how)
 
+    def attended(self) -> Tensor:
+        """Return the masks that the classifier attends to."""
+        return self.network.psi
+
 
 @dataclass
 class DMPrior(Masked):
@@ -113,6 +136,10 @@ class DMPrior(Masked):
         yield from super().stages(task)
         self.psi = self._psi(task)
         self.prevalence: Tensor = task.keep("prevalence", lambda: prevalence(task.train))
+
+    def attended(self) -> Tensor:
+        """Return the masks that are all it says."""
+        return self.psi
 
     def predict(self, batch: Batch) -> Prediction:
         """Return the same scores (B, C) and maps (B, C, p, p) for all, in the frame of the view."""

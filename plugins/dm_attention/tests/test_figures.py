@@ -11,30 +11,27 @@ def drawn(figure):
     return figure.axes
 
 
-def test_alignment_pairs_are_one_above_the_other():
+def mean(panel):
+    return float(panel.images[0].get_array().mean())
+
+
+def test_alignment_pairs_are_one_above_the_other_and_the_anchor_is_last():
     original, aligned = np.zeros((3, 8, 8)), np.ones((3, 8, 8))
-    shown = [
-        float(panel.images[0].get_array().mean())
-        for panel in drawn(figures.alignment_figure(original, aligned))
-    ]
-    assert shown == [0, 0, 0, 1, 1, 1]
+    panels = drawn(figures.alignment_figure(original, aligned, np.full((8, 8), 0.4)))
+    assert [mean(panel) for panel in panels[:3]] == [0, 0, 0]
+    assert [mean(panel) for panel in panels[4:]] == [255, 255, 255, 102]
+    assert not panels[3].images
 
 
 def test_masks_lie_over_the_anchor():
-    masks = np.eye(4)[:, None] * np.ones((4, 4, 1))
-    panels = drawn(figures.masks_figure(np.full((8, 8), 0.5), masks, ["a", "b", "c", "d"]))
-    assert [panel.get_title() for panel in panels[:5]] == ["anchor", "a", "b", "c", "d"]
-    assert [len(panel.images) for panel in panels] == [1, 2, 2, 2, 2, 0, 0, 0]
-    # a coarse mask covers the same field as the anchor
-    assert panels[1].images[0].get_extent() == panels[1].images[1].get_extent() == [0, 8, 8, 0]
-
-
-def test_boxes_are_red_for_truth_and_black_for_prediction():
-    images = np.zeros((2, 8, 8))
-    truths = np.array([[1.0, 2, 4, 6], [0, 0, 2, 2]])
-    predictions = np.array([[1.0, 1, 3, 3], [np.nan] * 4])
-    panels = drawn(figures.boxes_figure(images, images, truths, predictions, ["a", "b"]))
-    first, second = (panel.patches for panel in panels)
-    assert [patch.get_bbox().extents.tolist() for patch in first] == [[1, 2, 4, 6], [1, 1, 3, 3]]
-    assert [patch.get_edgecolor()[:3] for patch in first] == [(1, 0, 0), (0, 0, 0)]
-    assert len(second) == 1
+    masks = np.zeros((6, 8, 8))
+    masks[2, :4, 4:] = 1  # the right upper quarter
+    names = ["a", "b", "c", "d", "e", "f"]
+    panels = drawn(figures.masks_figure(np.full((8, 8), 0.4), masks, names))
+    assert [panel.get_title() for panel in panels] == ["anchor", *names, "", "", ""]
+    changed = (panels[3].images[0].get_array() != 102).any(axis=2)
+    side = len(changed)
+    assert changed[: 3 * side // 8, 5 * side // 8 :].all()
+    assert not changed[5 * side // 8 :].any()
+    assert not changed[:, : 3 * side // 8].any()
+    assert mean(panels[1]) == 102
