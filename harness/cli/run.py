@@ -91,7 +91,7 @@ def run(
     )
     asked = orders(wishes)
     if plan:
-        _print_plans([(order, plan_of(order)) for order in asked], as_json=as_json)
+        _print_plans([(order, plan_of(order, backward=False)) for order in asked], as_json=as_json)
         return
     numbers = [seed] if seed is not None else list(range(seeds))
     where = results or default_results()

@@ -93,6 +93,7 @@ class CXRIRNet(Model):
             augment=self._cropped,
             score=lambda: task.score(self.predict),
             key=(self.crop, self.weights, *self._head, self.masks),
+            crop=self.crop,
         )
 
     def _segmenter(self, task: Task) -> Stage:
@@ -115,6 +116,7 @@ class CXRIRNet(Model):
             augment=self._cropped,
             score=lambda: self._dice(held_out),
             key=(self.crop,),
+            classifies=False,
         )
 
     def _dice(self, samples: Samples) -> float:
