@@ -15,6 +15,7 @@ from harness.cli import (
     list_,
     ls,
     new,
+    reproduce,
     run,
     score,
     table,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for verb in (
     run,
+    reproduce,
     table,
     list_,
     ls,

@@ -59,11 +59,12 @@ def fitting_micro_batch(order: Order) -> int | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do: its steps, images by split, and bytes on disk."""
+    """What a run would do: its steps, images by split, bytes on disk, and FLOPs."""
 
     steps: list[Planned]
     images: Mapping[str, int]
     store_bytes: int
+    flops: int  # of predicting one image
 
     @property
     def bytes(self) -> int:
@@ -85,7 +86,7 @@ def plan(order: Order, *, full_batch: bool = False, backward: bool = True) -> Pl
         name: auxiliary_data(other, order, few=True) for name, other in order.auxiliary.items()
     }
     auxiliary = {name: other.samples("train") for name, other in extra.items()}
-    steps, _ = rehearse(
+    found = rehearse(
         method.model,
         data.samples("train"),
         data.samples("validation"),
@@ -100,7 +101,7 @@ def plan(order: Order, *, full_batch: bool = False, backward: bool = True) -> Pl
     )
     images = {split: len(where) for split, where in rows.items()}
     size = sum(images.values()) * view.size**2 * (1 + len(order.dataset.space.organs))
-    return Plan(steps, images, size)
+    return Plan(found.steps, images, size, found.flops)
 
 
 def _eight_rows(dataset: Dataset, rows: Rows) -> Rows:

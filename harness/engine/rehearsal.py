@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from harness.data.batch import Batch
 from harness.data.samples import Samples
@@ -204,6 +205,19 @@ def few(samples: Samples) -> Samples:
     return samples.take(np.arange(min(COMPUTED, len(samples))))
 
 
+@dataclasses.dataclass(frozen=True)
+class Rehearsal:
+    """The steps of a method, what it said untrained, and the FLOPs of saying it of one image."""
+
+    steps: list[Planned]
+    said: Predictions
+    flops: int
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the steps, then what was said."""
+        return iter((self.steps, self.said))
+
+
 def rehearse(
     model: Model,
     train: Samples,
@@ -215,7 +229,7 @@ def rehearse(
     full_batch: bool = False,
     backward: bool = True,
     recipe: Recipe = PAPER,
-) -> tuple[list[Planned], Predictions]:
+) -> Rehearsal:
     """Run a copy of a model through its stages and its prediction, untrained, on eight samples.
 
     ``sizes`` are the numbers of images that "train", "validation" and each auxiliary dataset stand
@@ -231,10 +245,11 @@ def rehearse(
     seen = few(task.validation)
     with muted():
         learn(actor, task, task.try_stage)
-        said = predict(actor, actor.predict, seen, compute, detailed=np.arange(len(seen)))
+        with FlopCounterMode(display=False) as counter:
+            said = predict(actor, actor.predict, seen, compute, detailed=np.arange(len(seen)))
     if recipe is not PAPER and not task.classifiers and any(p.kind == "stage" for p in task.plan):
         raise TrainingError(
             f"the {recipe.name} recipe finds no classifier in {type(model).__name__}: none of its "
             "stages has a score; give the stage of its classifier classifies=True"
         )
-    return task.plan, said
+    return Rehearsal(task.plan, said, counter.get_total_flops() // len(seen))
