@@ -113,7 +113,8 @@ def _methods(page: Page, wishes: Wishes, troubles: Troubles) -> Iterator[Method]
     from harness.results.pages import read_toml
 
     offered, seen = registry().offered("models"), set()
-    for absent in set(read_toml(tables()[page.name]).get("from", ())) - set(tables()):
+    gathered = read_toml(tables()[page.name]).get("from", ())
+    for absent in (name for name in gathered if name not in tables()):
         troubles.told[f"the rows of {absent}"] = not_offered(absent)
     for model in dict.fromkeys(row.model for row in page.rows if row.model):
         if settings.parse(model)[0] not in offered:
