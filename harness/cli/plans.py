@@ -25,8 +25,8 @@ def print_courses(courses: Sequence[Course]) -> None:
         print(f"device time: {known}")
         return
     print(
-        f"device time: {known} are known, without all of {', '.join(lacking)}: nothing like it was "
-        "measured on this device (one seed's record is enough, or that of a short run of this size)"
+        f"device time: {known}, without what is unknown of {', '.join(lacking)}: nothing like it "
+        "was measured here (one seed's record is enough, or that of a short run of this size)"
     )
 
 
@@ -35,10 +35,8 @@ def _print(course: Course) -> None:
 
     order, plan = course.order, course.plan
     images = ", ".join(f"{count:,} {split}" for split, count in plan.images.items())
-    how = (
-        order.budget.name if order.recipe.name == "paper" else f"{order.budget.name}, common recipe"
-    )
-    print(f"\n{order.method.label} on {order.dataset.name} ({how}): {images}")
+    how = "" if order.recipe.name == "paper" else f", {order.recipe.name} recipe"
+    print(f"\n{order.method.label} on {order.dataset.name} ({order.budget.name}{how}): {images}")
     if course.complete:
         print(f"complete, not run again: seed {', '.join(map(str, course.complete))}")
     if not course.left:

@@ -59,9 +59,9 @@ class Forecast:
             return None
         rate = median(entry["images_per_second"] for _, entry in like)
         seen = step.images * (step.epochs or 0) + (step.steps or 0) * (step.batch_size or 0)
-        validated = self.plan.images["validation"] * (step.epochs or 0)
-        each = median(_validation(record, entry) for record, entry in like)
-        return float(seen / rate + validated * each) * ranks().world
+        epochs, validation = step.epochs or 0, self.plan.images["validation"]
+        beside = median(_beside(record, entry, validation) for record, entry in like)
+        return float(seen / rate + epochs * beside) * ranks().world
 
     def _map(self, step: Planned) -> float | None:
         each = [
@@ -78,10 +78,12 @@ class Forecast:
         return self.plan.images["test"] / median(known) * ranks().world if known else None
 
 
-def _validation(record: Record, entry: Entry) -> float:
-    """Return the seconds that scoring one validation image took."""
-    scored = entry["epochs"] * record["dataset"]["counts"]["validation"]
-    return float(entry["seconds"].get("validation", 0.0) / scored) if scored else 0.0
+def _beside(record: Record, entry: Entry, validation: int) -> float:
+    """Return the seconds an epoch takes beside training: scoring images, writing a checkpoint."""
+    seconds, epochs = entry["seconds"], max(1, entry["epochs"])
+    share = validation / record["dataset"]["counts"]["validation"]
+    scoring, writing = seconds.get("validation", 0.0), seconds.get("checkpoint", 0.0)
+    return float((share * scoring + writing) / epochs)
 
 
 def _machine(order: Order) -> tuple[object, ...]:
