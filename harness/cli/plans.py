@@ -25,8 +25,9 @@ def print_courses(courses: Sequence[Course]) -> None:
         print(f"device time: {known}")
         return
     print(
-        f"device time: {known}, without what is unknown of {', '.join(lacking)}: nothing like it "
-        "was measured here (one seed's record is enough, or that of a short run of this size)"
+        f"device time: {known if total['device_seconds_known'] else 'nothing'} is known; unknown, at "
+        f"least in part: {', '.join(lacking)}; a record of a like run on this device is enough, of "
+        "one seed or of few epochs (run with --set)"
     )
 
 

@@ -99,7 +99,7 @@ def test_a_plan_counts_what_is_shared_once(harness, own_home):
     said = harness(*SMOKE, "--plan")
     assert said.out.count("classifier") == 2  # a step of toy, and what toy-deep shares
     assert "shared with toy: classifier" in said.out
-    assert "without what is unknown of toy, toy-deep" in said.out
+    assert "nothing is known; unknown, at least in part: toy, toy-deep;" in said.out
 
 
 def test_a_plan_knows_records_and_what_was_measured(harness):
