@@ -25,9 +25,9 @@ def print_courses(courses: Sequence[Course]) -> None:
         print(f"device time: {known}")
         return
     print(
-        f"device time: {known if total['device_seconds_known'] else 'nothing'} is known; unknown, at "
-        f"least in part: {', '.join(lacking)}; a record of a like run on this device is enough, of "
-        "one seed or of few epochs (run with --set)"
+        f"device time: {known if total['device_seconds_known'] else 'nothing'} is known; unknown, "
+        f"at least in part: {', '.join(lacking)}; one record of a like run on this device is "
+        "enough, of any seed and length"
     )
 
 
