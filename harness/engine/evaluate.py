@@ -6,7 +6,7 @@ Predictions of samples, gathered from all ranks, nothing scored twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -26,15 +26,17 @@ from harness.model.prediction import Prediction
 from harness.progress import Bar
 
 Array = npt.NDArray[Any]
-_HEAVY = ("maps", "masks")  # kept of the images that ``detailed`` asks for only
+_HEAVY = ("maps", "masks")  # not kept of every image as they are
 _WARM_UP = 2  # batches that images per second leave out
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of N samples, by name as in ``Prediction``; heavy arrays of some rows only.
+    """What a model said of N samples, by name as in ``Prediction``.
 
-    ``arrays["scores"]`` is (N, C) float32; ``heavy["maps"]`` (len(detailed), C, h, w) float16.
+    ``arrays["scores"]`` is (N, C) float32; heat maps are kept of some rows only: ``heavy["maps"]``
+    (len(detailed), C, h, w) float16. ``masks`` are kept, a bit a pixel, of samples that have true
+    ones.
     """
 
     arrays: dict[str, Array]
@@ -42,11 +44,25 @@ class Predictions:
     detailed: Array
     map_frame: tuple[int, int] | None
     images_per_second: float | None
+    masks: Masks | None = None
 
     @property
     def scores(self) -> Array | None:
         """(N, C) float32 probabilities."""
         return self.arrays.get("scores")
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Which pixels belong to each of M organs in N images, a sixteenth of their float16."""
+
+    organs: Mapping[str, tuple[str, ...]]  # as in ``Prediction``
+    bits: Array  # (N, M, h, ceil(w / 8)) uint8
+    width: int
+
+    def __getitem__(self, row: int) -> Array:
+        """Return the masks of one image (M, h, w) bool."""
+        return np.unpackbits(self.bits[row], axis=-1, count=self.width).astype(np.bool_)
 
 
 def networks(model: object) -> list[nn.Module]:
@@ -84,7 +100,7 @@ def predict(
 ) -> Predictions:
     """Return what ``function`` says of every sample, each seen once, in the samples' order.
 
-    Heat maps and masks are kept, as float16, for the rows of ``detailed`` only.
+    Heat maps are kept, as float16, for the rows of ``detailed`` only.
 
     Raises:
         TrainingError: a score is not a finite probability.
@@ -94,7 +110,8 @@ def predict(
     wanted[[] if detailed is None else detailed] = True
     parts: list[dict[str, Array]] = []
     heavy: list[dict[str, Array]] = []
-    frame: tuple[int, int] | None = None
+    bits: list[dict[str, Array]] = []
+    said = Prediction()
     clock = _Clock(compute)
     feed = plain_feed(samples, mine, compute.eval_batch, compute.device, inputs_only=True)
     with evaluating(model), Bar(what, len(mine), quiet=not ranks().first) as bar:
@@ -102,16 +119,21 @@ def predict(
             with compute.autocast():
                 said = function(batch)
             rows = batch.index.cpu().numpy()
-            frame = said.map_frame or frame
-            parts.append(_arrays(said, np.ones(len(rows), dtype=bool), light=True))
-            heavy.append(_arrays(said, wanted[rows], light=False))
+            parts.append(_arrays(said))
+            heavy.append(_maps(said, wanted[rows]))
+            if "masks" in samples.columns:
+                bits.append(_bits(said))
             clock.seen(len(rows))
             bar.advance(len(rows))
     merged = _merged(gathered(parts), len(samples))
     _check(merged)
     kept = _merged(gathered(heavy), int(wanted.sum()))
     rate = sum(r or 0.0 for r in gathered(clock.rate())) or None
-    return Predictions(merged, kept, np.flatnonzero(wanted), frame, rate)
+    masks = _merged(gathered(bits), len(samples)).get("masks")
+    found = None
+    if masks is not None and said.masks is not None:
+        found = Masks(said.organs, masks, said.masks.shape[-1])
+    return Predictions(merged, kept, np.flatnonzero(wanted), said.map_frame, rate, found)
 
 
 class _Clock:
@@ -137,16 +159,33 @@ class _Clock:
         return self._images / (time.perf_counter() - self._since)
 
 
-def _arrays(said: Prediction, rows: Array, *, light: bool) -> dict[str, Array]:
-    """Return the light or the heavy arrays of some rows of a prediction, on the host."""
-    found = {}
-    for entry in fields(said):
-        value = getattr(said, entry.name)
-        heavy = entry.name in _HEAVY
-        if isinstance(value, torch.Tensor) and heavy != light and (light or rows.any()):
-            dtype = np.float16 if heavy else None
-            found[entry.name] = np.asarray(value.float().cpu().numpy()[rows], dtype=dtype)
-    return found
+def _arrays(said: Prediction) -> dict[str, Array]:
+    """Return the light arrays of a prediction, on the host."""
+    values = {entry.name: getattr(said, entry.name) for entry in fields(said)}
+    return {
+        name: value.float().cpu().numpy()
+        for name, value in values.items()
+        if isinstance(value, torch.Tensor) and name not in _HEAVY
+    }
+
+
+def _maps(said: Prediction, rows: Array) -> dict[str, Array]:
+    """Return the heat maps of some rows of a prediction, on the host."""
+    if said.maps is None or not rows.any():
+        return {}
+    return {"maps": said.maps.float().cpu().numpy()[rows].astype(np.float16)}
+
+
+def _bits(said: Prediction) -> dict[str, Array]:
+    """Return the masks of a prediction, a bit a pixel, on the host."""
+    if said.masks is None:
+        return {}
+    if len(said.organs) != said.masks.shape[1] or said.to_original is None or not said.map_frame:
+        raise TrainingError(
+            f"predict gave {said.masks.shape[1]} masks and names the organs "
+            f"{tuple(said.organs)}: masks need a name each, to_original and map_frame"
+        )
+    return {"masks": np.packbits((said.masks >= 0.5).cpu().numpy(), axis=-1)}
 
 
 def _merged(parts: list[list[dict[str, Array]]], count: int) -> dict[str, Array]:

@@ -29,12 +29,14 @@ Array = npt.NDArray[Any]
 def find_annotated(
     train: Samples, auxiliary: Mapping[str, Samples], column: str, organs: tuple[str, ...]
 ) -> Samples:
-    """Return the training or auxiliary samples that have a column, with these organs if masks.
+    """Return the auxiliary or training samples that have a column, with these organs if masks.
+
+    What the user adds to a run is asked first: it was added to be used.
 
     Raises:
         DataError: none has.
     """
-    for samples in (train, *auxiliary.values()):
+    for samples in (*auxiliary.values(), train):
         if column in samples.columns and set(organs) <= set(samples.space.organs):
             return samples
     asked = f"{column!r}" + (f" of {', '.join(organs)}" if organs else "")

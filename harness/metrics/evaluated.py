@@ -23,10 +23,11 @@ class Evaluated:
     Always: ``names``, ``patients`` (N,) text, ``classes`` (C,) text. Image level: ``targets`` and
     ``scores`` (N, C). Regions: ``region_targets`` and ``region_scores`` (N, R, L), ``region_boxes``
     and ``found_boxes`` (N, R, 4) in original pixels. ``metadata`` (N, 3): age, sex (1 male), view
-    (1 AP). ``sizes`` (N, 2). Boxes in original pixels: ``boxes`` (N, K, 4), ``box_classes`` (N, K),
-    -1 pads. For the rows ``detailed`` (D,) also ``maps`` (D, C, h, w) whose input frame
-    ``map_frame`` (2,) height and width ``to_original`` (N, 2, 3) maps to original pixels, and
-    ``masks`` with ``mask_targets`` (D, M, h, w).
+    (1 AP). ``sizes`` (N, 2). Organs: ``organ_overlaps`` (N, M, 4), the measures of
+    ``segmentation.MEASURES`` of each image's masks of ``organs`` (M,). Boxes in original pixels:
+    ``boxes`` (N, K, 4), ``box_classes`` (N, K), -1 pads. For the rows ``detailed`` (D,) also
+    ``maps`` (D, C, h, w) whose input frame ``map_frame`` (2,) height and width ``to_original``
+    (N, 2, 3) maps to original pixels.
     """
 
     names: Array
@@ -45,17 +46,16 @@ class Evaluated:
     regions: Array | None = None
     region_classes: Array | None = None
     organs: Array | None = None
+    organ_overlaps: Array | None = None
     boxes: Array | None = None
     box_classes: Array | None = None
     to_original: Array | None = None
     detailed: Array | None = None
     maps: Array | None = None
     map_frame: Array | None = None
-    masks: Array | None = None
-    mask_targets: Array | None = None
 
     def arrays(self, *, heavy: bool) -> dict[str, Array]:
-        """Return what there is: scores and annotations, or what belongs to heat maps and masks."""
+        """Return what there is: scores and annotations, or what belongs to heat maps."""
         found = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {
             name: np.asarray(value)
@@ -75,12 +75,12 @@ class Evaluated:
         return np.asarray(value)
 
 
-HEAVY = ("maps", "masks", "mask_targets", "detailed", "map_frame", "to_original")
+HEAVY = ("maps", "detailed", "map_frame", "to_original")
 
 
 def write_heavy(folder: Path, evaluated: Evaluated) -> None:
-    """Write heat maps and masks, where there are some, to ``maps.npz``."""
-    if evaluated.maps is not None or evaluated.masks is not None:
+    """Write heat maps, where there are some, to ``maps.npz``."""
+    if evaluated.maps is not None:
         write_npz(folder / "maps.npz", evaluated.arrays(heavy=True))
 
 

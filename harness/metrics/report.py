@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from harness.metrics.bootstrap import Interval, counts, intervals
 from harness.metrics.calibration import brier, expected_calibration_error
 from harness.metrics.evaluated import Evaluated
 from harness.metrics.regions import region_auroc
-from harness.metrics.segmentation import organ
+from harness.metrics.segmentation import organ_means
 from harness.metrics.strata import strata
 
 Array = NDArray[Any]
@@ -146,12 +145,16 @@ def _limits(draws: Array) -> tuple[float, float]:
 
 
 def segmentation_report(evaluated: Evaluated) -> Report:
-    """Dice, IoU and boundary distance of each organ at a threshold of one half."""
-    masks, targets = evaluated.masks, evaluated.mask_targets
-    if masks is None or targets is None:
+    """Dice, IoU and boundary distance in original pixels of each organ, at a threshold of 0.5."""
+    if evaluated.organ_overlaps is None:
         return {}
-    names = evaluated.need("organs").tolist()
+    found = organ_means(evaluated.organ_overlaps, evaluated.patients)
     return {
-        name: asdict(organ(masks[:, m] >= 0.5, targets[:, m] >= 0.5))
-        for m, name in enumerate(names)
+        str(name): {
+            **{measure: interval(mean) for measure, mean in organ.means.items()},
+            "images": organ.images,
+            "both_empty": organ.both_empty,
+            "one_empty": organ.one_empty,
+        }
+        for name, organ in zip(evaluated.need("organs"), found, strict=True)
     }

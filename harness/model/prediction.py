@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -17,7 +18,8 @@ class Prediction:
     disease, over the field of the model's own input whose pixels ``to_original`` (B, 2, 3) maps to
     original ones for an input of ``map_frame`` (height, width) pixels; ``region_scores`` (B, R, L)
     with ``region_present`` (B, R) and ``region_boxes`` (B, R, 4) in original pixels; ``masks`` (B,
-    M, h, w) organ probabilities over the same field.
+    M, h, w) organ probabilities over the same field, of the M ``organs``: a name for each, and the
+    dataset's organs whose union it is, e.g. {"lungs": ("left_lung", "right_lung")}.
     """
 
     scores: Tensor | None = None
@@ -28,3 +30,4 @@ class Prediction:
     region_present: Tensor | None = None
     region_boxes: Tensor | None = None
     masks: Tensor | None = None
+    organs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

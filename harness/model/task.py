@@ -41,8 +41,8 @@ class Task(ABC):
 
         "masks" (with these organs), in the model's view.
 
-        Taken from the dataset itself where its training split has the column, else from the
-        auxiliary dataset given by ``--with``.
+        Taken from the auxiliary dataset given by ``--with`` where that has the column, else from
+        the training split of the dataset itself.
 
         Raises:
             DataError: no dataset of this run has it.

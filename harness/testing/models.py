@@ -63,6 +63,9 @@ def prediction_shapes(model: Model) -> None:
         assert np.isfinite(maps).all(), "heat maps are not finite"
         assert said.map_frame is not None, "heat maps without map_frame"
         assert said.arrays["to_original"].shape == (count, 2, 3), "heat maps without to_original"
+    if said.masks is not None:
+        known = {part for parts in said.masks.organs.values() for part in parts}
+        assert known <= set(space.organs), f"masks of {known}: the organs are {space.organs}"
 
 
 def batch_mates_do_not_matter(model: Model) -> None:

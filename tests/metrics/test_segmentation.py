@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from harness.errors import RecordError
-from harness.metrics.segmentation import boundary_distance, dice, iou, organ
+from harness.metrics.segmentation import (
+    boundary_distance,
+    dice,
+    iou,
+    organ_means,
+    overlaps,
+)
 
 
 def square(size, top, left, side):
@@ -40,9 +46,32 @@ def test_two_empty_masks_are_undefined_and_counted():
     np.testing.assert_array_equal(dice(predicted, truth), [np.nan, 0, 1])
     np.testing.assert_array_equal(iou(predicted, truth), [np.nan, 0, 1])
     np.testing.assert_array_equal(boundary_distance(predicted, truth).mean, [np.nan, np.nan, 0])
-    found = organ(predicted, truth)
-    assert (found.dice, found.iou, found.boundary) == (0.5, 0.5, 0)
-    assert (found.both_empty, found.one_empty) == (1, 1)
+    found = organ_means(overlaps(predicted, truth)[:, None], np.array(["1", "2", "3"]))[0]
+    values = [found.means[name].value for name in ("dice", "iou", "boundary")]
+    assert values == [0.5, 0.5, 0]
+    assert (found.images, found.both_empty, found.one_empty) == (3, 1, 1)
+
+
+def test_intervals_are_over_patients_not_images():
+    values = np.zeros((200, 2, 4))
+    values[:, 0] = np.repeat([0.6, 1.0], 100)[:, None]  # two patients, a hundred images each
+    values[:, 1] = np.random.default_rng(0).random((200, 1))
+    pair = np.repeat(["1", "2"], 100)
+    both = organ_means(values, pair)[0].means["dice"]
+    assert (both.value, both.low, both.high) == pytest.approx((0.8, 0.6, 1.0))
+    alone = organ_means(values, np.arange(200))[1].means["dice"]
+    error = values[:, 1, 0].std() / np.sqrt(200)
+    assert alone.high - alone.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+    twins = np.tile(values, (2, 1, 1)), np.tile(np.arange(200), 2)
+    assert organ_means(*twins)[1].means["dice"].low == pytest.approx(alone.low)
+
+
+def test_distances_are_in_the_units_of_a_pixel():
+    a, b = np.zeros((10, 20), bool), np.zeros((10, 20), bool)
+    a[:, 3], b[:, 8] = True, True
+    assert boundary_distance(a, b, (7.0, 2.0)).mean == 10
+    assert boundary_distance(a.T, b.T, (7.0, 2.0)).mean == 35
+    np.testing.assert_array_equal(overlaps(a, b, (7.0, 2.0)), [0, 0, 10, 10])
 
 
 def test_boundary_distance_of_shifted_columns():

@@ -43,6 +43,7 @@ from harness import (
 )
 
 ORGANS = ("left_lung", "right_lung", "heart")
+UNIONS = {"lungs": ("left_lung", "right_lung"), "heart": ("heart",)}  # the masks predicted
 ANATOMY = "anatomy"  # the column of masks: lungs, heart
 BANK = 64  # masks that the shuffled control draws from
 SEGMENTATION = (  # the settings that the segmentation stage and its loss read
@@ -260,9 +261,21 @@ class AnatomyXNet(Model):
         return (organs >= 0.5).float() if self.masks == "hard" else organs
 
     def predict(self, batch: Batch) -> Prediction:
-        """Score the centre crop, or the mean over ten crops, with the masks of the whole image."""
+        """Score the centre crop, or the mean over ten crops, with the masks of the whole image.
+
+        These masks are offered too, over the whole image, unless they are those of other images.
+        """
         anatomy = self.anatomy(batch) if self.level > 0 else None
-        return self._scored(batch, anatomy, ten=self.tta == "ten-crop")
+        scored = self._scored(batch, anatomy, ten=self.tta == "ten-crop")
+        if anatomy is None or self.masks == "shuffled":
+            return scored
+        return replace(
+            scored,
+            masks=anatomy / 255,
+            organs=UNIONS,
+            to_original=batch.to_original,
+            map_frame=(self.size, self.size),
+        )
 
     def _validating(self, validation: Samples) -> Callable[[Batch], Prediction]:
         """Return the prediction that selects an epoch: the centre crop, with the mapped masks."""

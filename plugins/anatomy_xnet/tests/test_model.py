@@ -113,6 +113,26 @@ def test_every_option_trains_and_predicts(options):
     assert ((said.scores > 0) & (said.scores < 1)).all()
 
 
+@pytest.mark.parametrize("tta", ["none", "ten-crop"])
+def test_masks_of_the_whole_image_are_offered_whatever_is_cropped(tta):
+    model, _, _ = run(AnatomyXNet(**SMALL, tta=tta))
+    batch = samples().batch(np.arange(6), inputs_only=True).floats()
+    with torch.no_grad():
+        said = model.predict(batch)
+        expected = model.segment(batch)
+    assert torch.equal(said.masks * 255, expected.float())
+    assert said.organs == {"lungs": ("left_lung", "right_lung"), "heart": ("heart",)}
+    assert said.map_frame == (48, 48)
+    assert torch.equal(said.to_original, batch.to_original)
+
+
+@pytest.mark.parametrize("options", [{"level": 0}, {"masks": "shuffled"}])
+def test_no_masks_are_offered_where_there_are_none_of_this_image(options):
+    model, _, _ = run(AnatomyXNet(**SMALL, **options))
+    with torch.no_grad():
+        assert model.predict(samples().batch(np.arange(6), inputs_only=True).floats()).masks is None
+
+
 def test_ablation_rows_share_one_segmentation_stage():
     rows = (
         {},

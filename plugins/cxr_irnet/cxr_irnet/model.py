@@ -1,8 +1,8 @@
 """The model of paper 004; `network.py` has its networks. Numbers name sections of the paper."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -72,10 +72,13 @@ class CXRIRNet(Model):
 
     def stages(self, task: Task) -> Iterator[Stage]:
         """Train the segmenter, take every image's masks, train the classifier."""
-        train = task.train
+        train, validation = task.train, task.validation
         if self.weighting != "none":
             yield self._segmenter(task)
-            train = task.map("organs", self._union, train, key=(self.crop,), spatial=True)
+            train, validation = (
+                task.map("organs", self._union, samples, key=(self.crop,), spatial=True)
+                for samples in (train, validation)
+            )
             if self.masks == "shuffled":
                 self.bank = task.keep("bank", lambda: mask_bank(train), key=(self.crop, BANK))
         self.network = network.CXRIRNet(len(task.classes), *self._head)
@@ -91,7 +94,7 @@ class CXRIRNet(Model):
             epochs=self.epochs,
             batch_size=self.batch_size,
             augment=self._cropped,
-            score=lambda: task.score(self.predict),
+            score=lambda: task.score(self._validating(validation)),
             key=(self.crop, self.weights, *self._head, self.masks),
             crop=self.crop,
         )
@@ -164,6 +167,23 @@ class CXRIRNet(Model):
         """Say the probability of each class, where it is seen, and where the organs are."""
         batch = center_crop(batch, self.crop)
         organs = None if self.weighting == "none" else self._organs(batch)
+        return self._judge(batch, organs)
+
+    def _validating(self, validation: Samples) -> Callable[[Batch], Prediction]:
+        """Return the prediction that selects an epoch: the same, with masks taken once for all."""
+
+        def predict(batch: Batch) -> Prediction:
+            if self.weighting == "none":
+                return self.predict(batch)
+            union = validation.columns["organs"].gather(batch.index.cpu().numpy())
+            masks = torch.from_numpy(union).to(batch.images.device) / 255
+            cut = center_crop(replace(batch, spatial={"organs": masks}), self.crop)
+            return replace(self._judge(cut, cut.spatial["organs"]), masks=None, organs={})
+
+        return predict
+
+    def _judge(self, batch: Batch, organs: Tensor | None) -> Prediction:
+        """Classify a cropped batch inside its organs (B, M, crop, crop), or another image's."""
         shuffled = self.weighting != "none" and self.masks == "shuffled"
         logits, maps = self.network(batch.images, self._others(batch) if shuffled else organs)
         return Prediction(
@@ -172,6 +192,7 @@ class CXRIRNet(Model):
             masks=organs,
             to_original=batch.to_original,
             map_frame=(self.crop, self.crop),
+            organs={} if organs is None else {name: (name,) for name in ORGANS},
         )
 
 

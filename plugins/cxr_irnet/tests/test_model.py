@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cxr_irnet import network
 from cxr_irnet.model import BANK, ORGANS, CXRIRNet, dice_loss, mask_bank, patient_hold_out
 
 from harness import Draws, LabelSpace, Samples, Task, View, center_crop
@@ -154,3 +155,21 @@ def test_mask_bank_is_spread_over_the_training_images():
     assert bank[0].unique().tolist() == [0]
     assert bank[-1].unique().tolist() == [29]
     assert len(bank.unique()) == 30
+
+
+@pytest.mark.parametrize("masks", ["own", "shuffled"])
+@pytest.mark.parametrize("weighting", ["soft", "hard"])
+def test_masks_taken_once_select_the_same_epoch_as_masks_taken_anew(weighting, masks):
+    model = CXRIRNet(size=40, crop=32, weighting=weighting, masks=masks)
+    model.unet = Brightness()
+    torch.manual_seed(0)
+    model.network = network.CXRIRNet(2, *model._head).eval()
+    validation = samples(6, size=40)
+    whole = validation.batch(np.arange(6)).floats()
+    model.bank = model._union(whole)[torch.arange(BANK) % 6]
+    mapped = validation.with_column("organs", model._union(whole).numpy(), spatial=True)
+    rows = validation.batch(np.array([4, 1])).floats()
+    with torch.no_grad():
+        said, again = model._validating(mapped)(rows), model.predict(rows)
+    assert torch.equal(said.scores, again.scores)
+    assert said.masks is None

@@ -19,6 +19,7 @@ from dm_attention.network import (
     in_pixels,
     smooth,
 )
+from dm_attention.report import landmark_report
 from harness import (
     Batch,
     DataError,
@@ -150,7 +151,23 @@ class AlignedResNet50(ResNet50):
         aligner = Alignment()
         yield self._aligning(task, aligner)
         self.alignment = aligner.eval().requires_grad_(False)
+        self._measure(task)
         yield self._classifier(task, "aligned-classifier")
+
+    def _measure(self, task: Task) -> None:
+        """Record how well validation images are aligned, where their true pose is known."""
+        if {"pose", "landmarks"} <= set(task.validation.columns):
+            placed = task.map("placement", self._placement, task.validation)
+            task.keep(
+                "landmarks",
+                lambda: landmark_report(placed, placed.need("placement"), self.size),
+            )
+
+    def _placement(self, batch: Batch) -> Tensor:
+        """Return what takes aligned pixels to those of the originals, (B, 2, 3)."""
+        to_original = self._look(batch).to_original
+        assert to_original is not None
+        return to_original
 
     def _aligning(self, task: Task, aligner: Alignment) -> Stage:
         kept = task.keep(

@@ -77,6 +77,8 @@ def test_rows_share_their_common_stages():
         "classifier",
         "anchor",
         "alignment",
+        "placement",
+        "landmarks",
         "aligned-classifier",
         "activations",
         "mean activations",
