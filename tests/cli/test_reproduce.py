@@ -49,11 +49,14 @@ def test_what_has_its_record_is_not_run_again(harness, monkeypatch):
     ended = harness(*SMOKE, "--seeds", "2")
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert sorted(read(path)["seed"] for path in records()) == [0, 0, 1, 1]
-    for again in (("--fresh",), ("--recipe", "common"), ("--data", "images=66")):
+    harness(*SMOKE, "--fresh")
+    after = {path: path.stat().st_mtime_ns for path in records()}
+    assert sum(after[path] != before[path] for path in before) == 2
+    for other in (("--recipe", "common"), ("--data", "images=66"), ("--with", "toyset")):
         count = len(records())
-        ended = harness(*SMOKE, *again)
-        assert "not run again" not in ended.error
-        assert len(records()) == count + (0 if again == ("--fresh",) else 2)
+        assert "not run again" not in harness(*SMOKE, *other).error
+        assert len(records()) == count + 2
+        assert harness(*SMOKE, *other).error.count("not run again") == 2
 
 
 def test_a_mistake_in_one_method_does_not_cost_the_others(harness, monkeypatch):
