@@ -18,6 +18,7 @@ from harness.cli import (
     new,
     pictures,
     predict,
+    reproduce,
     run,
     score,
     table,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 for verb in (
     run,
+    reproduce,
     table,
     list_,
     ls,

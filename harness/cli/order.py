@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from harness import provenance, settings
+from harness.cli.wishes import Wishes
 from harness.data.opening import auxiliary_names, open_dataset
 from harness.engine import distributed, job
 from harness.engine.budget import budget as budget_named
@@ -18,56 +19,46 @@ from harness.engine.compute import (
     resolve_device,
     resolve_precision,
 )
+from harness.engine.job import Method
 from harness.engine.plan import Order, fitting_micro_batch
+from harness.engine.recipe import recipe as recipe_named
 from harness.errors import SettingError
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """The options of ``harness run``, as typed."""
+def chosen(plugin: str, given: list[str], wishes: Wishes) -> list[Method]:
+    """Return the methods that ``--plugin`` names, each with these settings.
 
-    plugin: str
-    dataset: str
-    root: Path | None
-    extra: list[str]
-    budget: str
-    settings: list[str]
-    options: list[str]
-    device: str = "auto"
-    precision: str = "auto"
-    micro_batch: str | None = None
-    sync_bn: bool = False
-    stage_to: Path | None = None
-    skip_corrupt: bool = False
-    fresh: bool = False
+    Raises:
+        HarnessError: none is named, or one does not exist or has no such setting.
+    """
+    names = settings.split(plugin)
+    if not names:
+        raise SettingError("--plugin names no model; `harness list` shows them")
+    budget, pairs = budget_named(wishes.budget), settings.pairs(given)
+    return [job.make_method(name, pairs, budget) for name in names]
 
 
-def orders(wishes: Wishes) -> list[Order]:
-    """Return an order for each method that was asked for.
+def orders(methods: Sequence[Method], dataset: str, wishes: Wishes) -> list[Order]:
+    """Return an order for each method, all on one dataset.
 
     Raises:
         HarnessError: something that was asked for does not exist.
     """
-    budget = budget_named(wishes.budget)
-    given = settings.pairs(wishes.settings)
-    names = settings.split(wishes.plugin)
-    if not names:
-        raise SettingError("--plugin names no model; `harness list` shows them")
-    methods = [job.make_method(name, given, budget) for name in names]
-    options = settings.pairs(wishes.options)
-    dataset = open_dataset(wishes.dataset, wishes.root, options)
+    opened = open_dataset(dataset, wishes.root, settings.pairs(wishes.options or []))
     auxiliary = {
         name.partition(":")[0]: open_dataset(name, None, {})
-        for name in auxiliary_names(wishes.extra)
+        for name in auxiliary_names(wishes.extra or [])
     }
+    budget, recipe = budget_named(wishes.budget), recipe_named(wishes.recipe)
     compute = _compute(wishes)
-    made = [
+    return [
         Order(
             method,
-            dataset,
+            opened,
             auxiliary,
             budget,
             compute,
+            recipe,
             skip_corrupt=wishes.skip_corrupt,
             stage_to=wishes.stage_to,
             fresh=wishes.fresh,
@@ -75,12 +66,13 @@ def orders(wishes: Wishes) -> list[Order]:
         )
         for method in methods
     ]
-    if wishes.micro_batch == "auto":
-        made = [
-            replace(order, compute=replace(compute, micro_batch=fitting_micro_batch(order)))
-            for order in made
-        ]
-    return made
+
+
+def fitted(order: Order, wishes: Wishes) -> Order:
+    """Return the order with the micro-batch that fits the device, where auto was asked for."""
+    if wishes.micro_batch != "auto":
+        return order
+    return replace(order, compute=replace(order.compute, micro_batch=fitting_micro_batch(order)))
 
 
 def _compute(wishes: Wishes) -> Compute:

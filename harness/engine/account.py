@@ -30,7 +30,7 @@ def about_dataset(data: Data) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "protocol": dataset.protocol,
-        "fingerprints": job.fingerprints(data),
+        "fingerprints": job.fingerprints(dataset, data.rows),
         "counts": {split: len(rows) for split, rows in data.rows.items()} | label_counts(dataset),
         "patients": patients,
         "policy": dict(dataset.policy),

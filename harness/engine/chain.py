@@ -6,12 +6,14 @@ import ast
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
+from harness.data.samples import Samples
 from harness.engine.compute import Compute
 from harness.engine.distributed import ranks
 from harness.model.stage import Stage
@@ -29,6 +31,28 @@ class Chain:
         """Return the digest of a further step."""
         self._digest = _hash(self._digest, kind, name, *facts)
         return self._digest
+
+    def stage(self, stage: Stage, validation: Samples, compute: Compute) -> str:
+        """Return the digest of a stage, no longer than a budget lets it be."""
+        return self.extend(
+            "stage", stage.name, *stage_facts(stage, validation.fingerprint, compute)
+        )
+
+    def map(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        key: Hashable,
+        samples: Samples,
+        compute: Compute,
+    ) -> str:
+        """Return the digest of a map of samples."""
+        facts = (function.__qualname__, key, samples.fingerprint, compute.precision)
+        return self.extend("map", name, *facts)
+
+    def keep(self, name: str, function: Callable[..., Any], key: Hashable, train: Samples) -> str:
+        """Return the digest of a kept value."""
+        return self.extend("keep", name, function.__qualname__, key, train.fingerprint)
 
 
 def _hash(*facts: object) -> str:

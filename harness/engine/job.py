@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from harness.data.view import View
 from harness.engine.budget import Budget
 from harness.engine.compute import Compute
 from harness.engine.distributed import barrier, ranks
+from harness.engine.recipe import Recipe
 from harness.errors import DataError
 from harness.model.model import Model
 from harness.plugins import registry
@@ -112,12 +113,10 @@ def make_data(
     return Data(dataset, good, store, dataset.samples.take(bad).names.tolist())
 
 
-def fingerprints(data: Data) -> dict[str, str]:
-    """Return each split's fingerprint over its sorted names."""
-    samples = data.dataset.samples
-    return {
-        split: fingerprint(samples.take(rows).names.tolist()) for split, rows in data.rows.items()
-    }
+def fingerprints(dataset: Dataset, rows: Mapping[str, Rows]) -> dict[str, str]:
+    """Return the fingerprint of each split's sorted names."""
+    names = {split: dataset.samples.take(used).names.tolist() for split, used in rows.items()}
+    return {split: fingerprint(listed) for split, listed in names.items()}
 
 
 def identity(
@@ -125,26 +124,39 @@ def identity(
     data: Data,
     auxiliary: Mapping[str, Data],
     budget: Budget,
-    recipe: str,
+    recipe: Recipe,
     compute: Compute,
 ) -> dict[str, Any]:
     """Return everything that makes this run another run when it changes, but for the seed."""
-    samples = data.dataset.samples
-    annotations = {
-        split: samples.take(rows).fingerprint for split, rows in sorted(data.rows.items())
-    }
+    pixels = data.store.digest(np.concatenate([data.rows[s] for s in SPLITS]))
+    lists = {name: fingerprints(other.dataset, other.rows) for name, other in auxiliary.items()}
+    known = declared(method, data.dataset, data.rows, lists, budget, recipe, compute)
+    return {**known, "pixels": pixels}
+
+
+def declared(
+    method: Method,
+    dataset: Dataset,
+    rows: Mapping[str, Rows],
+    auxiliary: Mapping[str, Mapping[str, str]],
+    budget: Budget,
+    recipe: Recipe,
+    compute: Compute,
+) -> dict[str, Any]:
+    """Return what of a run's identity is known before any image is opened."""
+    samples = dataset.samples
+    annotations = {split: samples.take(used).fingerprint for split, used in sorted(rows.items())}
     return {
         "model": method.name,
         "hyperparameters": {k: v["value"] for k, v in method.origins.items()},
         "tta": method.model.tta,
-        "recipe": recipe,
-        "dataset": data.dataset.name,
-        "protocol": data.dataset.protocol,
-        "policy": dict(data.dataset.policy),
+        "recipe": recipe.facts,
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "policy": dict(dataset.policy),
         "annotations": annotations,
         "view": asdict(method.model.view),
-        "pixels": data.store.digest(np.concatenate([data.rows[s] for s in SPLITS])),
-        "auxiliary": {name: fingerprints(other) for name, other in sorted(auxiliary.items())},
+        "auxiliary": {name: dict(lists) for name, lists in sorted(auxiliary.items())},
         "budget": budget.name,
         "precision": compute.precision,
         "micro_batch": compute.micro_batch,
@@ -157,6 +169,3 @@ def run_id(facts: Mapping[str, Any]) -> str:
     """Return twelve hex digits over a run's identity."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-Rehearse = Callable[[Method, Data, Mapping[str, Data]], object]

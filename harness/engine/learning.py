@@ -22,13 +22,14 @@ from harness.data.batch import Batch
 from harness.data.samples import Samples
 from harness.engine import checkpoint, loop
 from harness.engine.budget import Budget
-from harness.engine.chain import Chain, source_hash, stage_facts, training_hash
+from harness.engine.chain import Chain, source_hash, training_hash
 from harness.engine.clock import images_per_second
 from harness.engine.compute import Compute, placed
 from harness.engine.distributed import barrier, from_first, ranks, shard
 from harness.engine.evaluate import evaluating, predict
 from harness.engine.feed import plain_feed
 from harness.engine.maps import column_specs, find_annotated, mapped_shape, open_map, stored
+from harness.engine.recipe import PAPER, Recipe
 from harness.engine.selection import selection_score
 from harness.engine.values import is_small, read_value, write_value
 from harness.errors import TrainingError
@@ -66,10 +67,11 @@ class LiveTask(Task):
         compute: Compute,
         budget: Budget,
         seed: int,
+        recipe: Recipe = PAPER,
     ) -> None:
         self.space, self.train, self.validation = train.space, train, validation
         self._auxiliary, self._model, self._compute = auxiliary, model, compute
-        self._budget, self.seed = budget, seed
+        self._budget, self._recipe, self.seed = budget, recipe, seed
         self._chain = Chain(seed, source_hash(type(model).__module__), training_hash())
         self.learnt = Learnt()
         self.fresh = False
@@ -90,8 +92,7 @@ class LiveTask(Task):
         spatial: bool = False,
     ) -> Samples:
         """See ``Task``."""
-        facts = (function.__qualname__, key, samples.fingerprint, self._compute.precision)
-        digest = self._chain.extend("map", name, *facts)
+        digest = self._chain.map(name, function, key, samples, self._compute)
         began = time.perf_counter()
         with _alone(home() / "maps" / f"{digest}.lock"):
             self._forget(home() / "maps" / digest)
@@ -126,9 +127,7 @@ class LiveTask(Task):
 
     def keep(self, name: str, function: Callable[[], Any], key: Hashable = ()) -> Any:  # noqa: ANN401
         """See ``Task``."""
-        digest = self._chain.extend(
-            "keep", name, function.__qualname__, key, self.train.fingerprint
-        )
+        digest = self._chain.keep(name, function, key, self.train)
         path = home() / "keeps" / f"{digest}.safetensors"
         with _alone(path.with_suffix(".lock")):
             self._forget(path)
@@ -160,9 +159,9 @@ class LiveTask(Task):
 
     def train_stage(self, stage: Stage) -> None:
         """Train a stage, or load it where the same was trained before."""
-        limited = self._budget.limit(stage)
-        facts = stage_facts(limited, self.validation.fingerprint, self._compute)
-        digest = self._chain.extend("stage", stage.name, *facts)
+        meant = self._recipe.of(stage, lambda: self.score(self._model.predict))
+        limited = self._budget.limit(meant)
+        digest = self._chain.stage(limited, self.validation, self._compute)
         folder = home() / "stages" / digest
         with _alone(home() / "stages" / f"{digest}.lock", stage.name):
             self._forget(folder)
@@ -228,6 +227,7 @@ def stage_record(stage: Stage, state: checkpoint.State, digest: str) -> dict[str
     return {
         "digest": digest,
         "images": sum(len(samples) for samples in stage.sources.values()),
+        "optimizer": type(stage.optimizer).__name__,
         "batch_size": stage.batch_size,
         "epochs": state.epoch,
         "steps": state.steps,

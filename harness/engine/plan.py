@@ -14,6 +14,7 @@ from harness.engine import job
 from harness.engine.budget import Budget
 from harness.engine.compute import Compute
 from harness.engine.job import Data, Method, Rows
+from harness.engine.recipe import PAPER, Recipe
 from harness.engine.rehearsal import Planned, eight, rehearse
 from harness.errors import TrainingError
 
@@ -27,7 +28,7 @@ class Order:
     auxiliary: Mapping[str, Dataset]
     budget: Budget
     compute: Compute
-    recipe: str = "paper"
+    recipe: Recipe = PAPER
     skip_corrupt: bool = False
     stage_to: Path | None = None
     fresh: bool = False
@@ -58,11 +59,12 @@ def fitting_micro_batch(order: Order) -> int | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do: its steps, images by split, and bytes on disk."""
+    """What a run would do: its steps, images by split, bytes on disk, and FLOPs."""
 
     steps: list[Planned]
     images: Mapping[str, int]
     store_bytes: int
+    flops: int  # of predicting one image
 
     @property
     def bytes(self) -> int:
@@ -70,7 +72,7 @@ class Plan:
         return self.store_bytes + sum(step.bytes for step in self.steps)
 
 
-def plan(order: Order, *, full_batch: bool = False) -> Plan:
+def plan(order: Order, *, full_batch: bool = False, backward: bool = True) -> Plan:
     """Rehearse the whole method on eight samples and say what a run would do.
 
     Raises:
@@ -84,19 +86,22 @@ def plan(order: Order, *, full_batch: bool = False) -> Plan:
         name: auxiliary_data(other, order, few=True) for name, other in order.auxiliary.items()
     }
     auxiliary = {name: other.samples("train") for name, other in extra.items()}
-    steps, _ = rehearse(
+    found = rehearse(
         method.model,
         data.samples("train"),
         data.samples("validation"),
         auxiliary,
         order.compute,
-        scale=len(rows["train"]) / max(1, len(few["train"])),
+        sizes={split: len(where) for split, where in rows.items()}
+        | {name: len(other.splits["train"]) for name, other in order.auxiliary.items()},
         budget=order.budget,
+        recipe=order.recipe,
         full_batch=full_batch,
+        backward=backward,
     )
     images = {split: len(where) for split, where in rows.items()}
     size = sum(images.values()) * view.size**2 * (1 + len(order.dataset.space.organs))
-    return Plan(steps, images, size)
+    return Plan(found.steps, images, size, found.flops)
 
 
 def _eight_rows(dataset: Dataset, rows: Rows) -> Rows:

@@ -1,25 +1,32 @@
-"""The whole method on eight samples, untrained: a mistake in stage 3 shows in seconds."""
+"""The whole method on eight samples, untrained: a mistake in stage 3 shows in seconds.
+
+Eight are what a method may count, split and average over; networks compute two of them, since two
+are what BatchNorm needs and a network of a hundred gigaflops an image takes seconds for each.
+"""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from harness.data.batch import Batch
 from harness.data.samples import Samples
 from harness.engine.budget import Budget
+from harness.engine.chain import Chain, source_hash, training_hash
 from harness.engine.compute import Compute, placed
 from harness.engine.distributed import Ranks
 from harness.engine.evaluate import Predictions, evaluating, predict
 from harness.engine.feed import Draw, feed, plain_feed
 from harness.engine.learning import learn
 from harness.engine.maps import find_annotated, stored
+from harness.engine.recipe import PAPER, Recipe, check_size
 from harness.engine.step import Stepper
 from harness.errors import TrainingError
 from harness.model.model import Model
@@ -28,6 +35,7 @@ from harness.model.task import Predict, Task
 from harness.progress import muted
 
 SAMPLES = 8
+COMPUTED = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +53,7 @@ class Planned:
     batch_size: int | None = None
     parameters: int | None = None
     bytes: int = 0
+    digest: str = ""  # equal where two rehearsals on the same eight samples share the step
 
 
 class RehearsalTask(Task):
@@ -58,16 +67,25 @@ class RehearsalTask(Task):
         auxiliary: Mapping[str, Samples],
         compute: Compute,
         budget: Budget,
-        scale: float,
+        sizes: Mapping[str, int],
+        recipe: Recipe,
     ) -> None:
         self.space = train.space
         self.train, self.validation = eight(train), eight(validation)
         self._auxiliary = auxiliary
         self._model, self._compute, self._budget = model, compute, budget
-        self._scale = scale
+        self._recipe = recipe
+        sources = {"train": self.train, "validation": self.validation, **auxiliary}
+        self._stands_for = {
+            image: sizes.get(name, len(samples)) / len(samples)
+            for name, samples in sources.items()
+            for image in samples.names.tolist()
+        }
         self.seed = 0
-        self.full_batch = False
+        self._chain = Chain(0, source_hash(type(model).__module__), training_hash())
+        self.full_batch, self.backward = False, True
         self.plan: list[Planned] = []
+        self.classifiers = 0
 
     def annotated(self, column: str, organs: tuple[str, ...] = ()) -> Samples:
         """See ``Task``."""
@@ -86,32 +104,31 @@ class RehearsalTask(Task):
         spatial: bool = False,
     ) -> Samples:
         """See ``Task``."""
-        hash(key)
-        rows = np.arange(len(samples), dtype=np.int64)
-        parts = []
-        coming = plain_feed(samples, rows, SAMPLES, self._compute.device, inputs_only=False)
+        digest = self._chain.map(name, function, key, samples, self._compute)
+        rows = np.arange(min(COMPUTED, len(samples)), dtype=np.int64)
+        batch = next(plain_feed(samples, rows, COMPUTED, self._compute.device, inputs_only=False))
         with evaluating(self._model), self._compute.autocast():
-            parts = [stored(function(batch)) for batch in coming]
-        values = np.concatenate(parts)
-        if len(values) != len(samples):
+            computed = stored(function(batch))
+        if len(computed) != len(rows):
             raise TrainingError(
-                f"the map {name!r} gave {len(values)} rows for {len(samples)} images"
+                f"the map {name!r} gave {len(computed)} rows for {len(rows)} images"
             )
-        images = self._whole(len(samples))
+        values = computed[np.arange(len(samples)) % len(rows)]
+        images = self._whole(samples)
         size = images * values[0].nbytes
-        self.plan.append(Planned("map", name, images, bytes=size))
-        return samples.with_column(name, values, spatial=spatial)
+        self.plan.append(Planned("map", name, images, bytes=size, digest=digest))
+        return samples.with_column(name, values, digest=digest, spatial=spatial)
 
     def keep(self, name: str, function: Callable[[], Any], key: Hashable = ()) -> Any:  # noqa: ANN401
         """See ``Task``."""
-        hash(key)
-        self.plan.append(Planned("keep", name, 0))
+        digest = self._chain.keep(name, function, key, self.train)
+        self.plan.append(Planned("keep", name, 0, digest=digest))
         with torch.no_grad():
             return function()
 
     def score(self, predict_with: Predict) -> float:
         """See ``Task``."""
-        predict(self._model, predict_with, self.validation, self._compute)
+        predict(self._model, predict_with, few(self.validation), self._compute)
         return 0.5
 
     def weights(self, name: str) -> Mapping[str, Tensor] | None:
@@ -120,41 +137,56 @@ class RehearsalTask(Task):
             self.plan.append(Planned("weights", name, 0))
         return None
 
-    def try_stage(self, stage: Stage) -> None:
-        """Take one step of a stage on what there is of its data."""
-        hash(stage.key)
+    def try_stage(self, own: Stage) -> None:
+        """Take one step of a stage, as the recipe has it, on what there is of its data."""
+        stage = self._recipe.of(own, lambda: self.score(self._model.predict))
         placed(stage.network, self._compute.device)
-        size = stage.batch_size if self.full_batch else min(stage.batch_size, SAMPLES)
+        size = stage.batch_size if self.full_batch else min(stage.batch_size, COMPUTED)
         whole = {
             name: np.arange(size, dtype=np.int64) % len(samples)
             for name, samples in stage.sources.items()
         }
         draw = Draw(0, whole, whole)
         _, batches = next(iter(feed(stage.sources, [draw], self._compute.device)))
+        if stage is not own:
+            self._compare(own, stage, batches)
         stage.network.train()
-        losses = Stepper(stage, self._compute, self.seed, Ranks()).forward(0, draw, batches, 1)
+        with torch.set_grad_enabled(self.backward):
+            losses = Stepper(stage, self._compute, self.seed, Ranks()).forward(0, draw, batches, 1)
         for name, loss in losses.items():
             if not bool(torch.isfinite(loss)):
                 raise TrainingError(f"stage {stage.name!r}: the loss {name} is not finite at once")
         stage.optimizer.zero_grad(set_to_none=True)
-        first, limited = next(iter(stage.sources.values())), self._budget.limit(stage)
+        self._note(self._budget.limit(stage))
+
+    def _compare(self, own: Stage, stage: Stage, batches: Mapping[str, Batch]) -> None:
+        """Find out whether a recipe fits a stage that it changes."""
+        self.classifiers += 1
+        for batch in batches.values():
+            check_size(own, stage, batch)
+        if own.score is None and stage.score is not None:
+            stage.score()  # which nobody has asked before
+
+    def _note(self, stage: Stage) -> None:
+        first = next(iter(stage.sources.values()))
         parameters = sum(p.numel() for p in stage.network.parameters())
         self.plan.append(
             Planned(
                 "stage",
                 stage.name,
-                self._whole(len(first)),
-                limited.epochs,
-                limited.steps,
+                self._whole(first),
+                stage.epochs,
+                stage.steps,
                 stage.batch_size,
                 parameters,
                 bytes=parameters * 4 * 4,
+                digest=self._chain.stage(stage, self.validation, self._compute),
             )
         )
 
-    def _whole(self, few: int) -> int:
-        """Return about how many images of the whole data a number of rehearsed ones stands for."""
-        return round(few * self._scale)
+    def _whole(self, samples: Samples) -> int:
+        """Return about how many images of the whole data the rehearsed ones stand for."""
+        return round(sum(self._stands_for[image] for image in samples.names.tolist()))
 
 
 def eight(samples: Samples) -> Samples:
@@ -168,6 +200,24 @@ def eight(samples: Samples) -> Samples:
     return samples.take(np.sort(np.concatenate([few, rest])[:SAMPLES]))
 
 
+def few(samples: Samples) -> Samples:
+    """Return the samples that networks compute."""
+    return samples.take(np.arange(min(COMPUTED, len(samples))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rehearsal:
+    """The steps of a method, what it said untrained, and the FLOPs of saying it of one image."""
+
+    steps: list[Planned]
+    said: Predictions
+    flops: int
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the steps, then what was said."""
+        return iter((self.steps, self.said))
+
+
 def rehearse(
     model: Model,
     train: Samples,
@@ -175,19 +225,31 @@ def rehearse(
     auxiliary: Mapping[str, Samples],
     compute: Compute,
     budget: Budget,
-    scale: float = 1.0,
+    sizes: Mapping[str, int] | None = None,
     full_batch: bool = False,
-) -> tuple[list[Planned], Predictions]:
+    backward: bool = True,
+    recipe: Recipe = PAPER,
+) -> Rehearsal:
     """Run a copy of a model through its stages and its prediction, untrained, on eight samples.
 
+    ``sizes`` are the numbers of images that "train", "validation" and each auxiliary dataset stand
+    for. Without ``backward``, gradients are not computed, which spares two thirds of the time.
+
     Raises:
-        TrainingError: a loss is not finite, or what is predicted is no prediction.
+        TrainingError: a loss is not finite, what is predicted is no prediction, or the recipe finds
+            no classifier among the stages.
     """
     actor = copy.deepcopy(model)
-    task = RehearsalTask(actor, train, validation, auxiliary, compute, budget, scale)
-    task.full_batch = full_batch
-    few = np.arange(len(task.validation))
+    task = RehearsalTask(actor, train, validation, auxiliary, compute, budget, sizes or {}, recipe)
+    task.full_batch, task.backward = full_batch, backward
+    seen = few(task.validation)
     with muted():
         learn(actor, task, task.try_stage)
-        said = predict(actor, actor.predict, task.validation, compute, detailed=few)
-    return task.plan, said
+        with FlopCounterMode(display=False) as counter:
+            said = predict(actor, actor.predict, seen, compute, detailed=np.arange(len(seen)))
+    if recipe is not PAPER and not task.classifiers and any(p.kind == "stage" for p in task.plan):
+        raise TrainingError(
+            f"the {recipe.name} recipe finds no classifier in {type(model).__name__}: none of its "
+            "stages has a score; give the stage of its classifier classifies=True"
+        )
+    return Rehearsal(task.plan, said, counter.get_total_flops() // len(seen))

@@ -79,7 +79,7 @@ def _one(
         "dataset": about_dataset(data),
         "auxiliary": {name: about_dataset(other) for name, other in extra.items()},
         "budget": order.budget.name,
-        "recipe": order.recipe,
+        "recipe": order.recipe.name,
         "tta": order.method.model.tta,
         "hyperparameters": order.method.origins,
         "identity": facts,
@@ -104,7 +104,8 @@ def train(order: Order, data: Data, extra: Mapping[str, Data], seed: int) -> tup
     model = replace(order.method.model)  # type: ignore[type-var]
     auxiliary = {name: other.samples("train") for name, other in extra.items()}
     train_split, validation = data.samples("train"), data.samples("validation")
-    task = LiveTask(model, train_split, validation, auxiliary, order.compute, order.budget, seed)
+    how = (order.compute, order.budget, seed, order.recipe)
+    task = LiveTask(model, train_split, validation, auxiliary, *how)
     task.fresh = order.fresh
     learn(model, task, task.train_stage)
     return model, task

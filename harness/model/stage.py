@@ -30,6 +30,10 @@ class Stage:
     kept, and training ends after ``patience`` epochs without a better one. ``key`` names the
     hyperparameters that the stage and its loss read, so that stages are shared between models
     exactly when they are the same.
+
+    ``classifies`` and ``crop`` are for the common recipe, which trains classifiers alike and leaves
+    everything before them as it is: whether this stage is a classifier, by default if it has a
+    score, and how many pixels a side of the centre its network is given where ``augment`` crops.
     """
 
     name: str
@@ -51,6 +55,8 @@ class Stage:
     )
     clip_norm: float | None = None
     key: Hashable = ()
+    classifies: bool | None = None
+    crop: int | None = None
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
@@ -71,6 +77,8 @@ class Stage:
             raise SettingError(f"stage {self.name!r}: patience is at least 1")
         if not self.sources:
             raise SettingError(f"stage {self.name!r} has no data")
+        if self.classifies is None:
+            self.classifies = self.score is not None
 
     @property
     def sources(self) -> Mapping[str, Samples]:

@@ -79,9 +79,9 @@ def test_list_shows_the_plugin_and_only_it():
         "version": "1.0",
         "origin": "toy-plugin",
         "datasets": ["toyset"],
-        "models": ["toy", "toy-broken"],
+        "models": ["toy", "toy-broken", "toy-deep"],
         "metrics": [],
-        "tables": [],
+        "tables": ["toy-auc"],
     }
 
 

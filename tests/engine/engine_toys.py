@@ -24,6 +24,7 @@ from harness.data.samples import Column
 from harness.engine.budget import Budget
 from harness.engine.compute import Compute
 from harness.engine.learning import LiveTask, learn
+from harness.engine.recipe import PAPER
 
 CLASSES = ("Mass", "Nodule", "Edema")
 SIZE = 12
@@ -137,9 +138,20 @@ class Toy(Model):
         return Prediction(scores=(self.head(self._logits(batch)) + self.mean).float().sigmoid())
 
 
-def train(model, *, train=50, validation=30, seed=0, compute=COMPUTE, budget=FULL, fresh=False):
+def train(
+    model,
+    *,
+    train=50,
+    validation=30,
+    seed=0,
+    compute=COMPUTE,
+    budget=FULL,
+    fresh=False,
+    recipe=PAPER,
+):
     """Train a model on toy samples in the present home; return its task."""
-    task = LiveTask(model, samples(train, 1), samples(validation, 2), {}, compute, budget, seed)
+    parts = (samples(train, 1), samples(validation, 2), {})
+    task = LiveTask(model, *parts, compute, budget, seed, recipe)
     task.fresh = fresh
     learn(model, task, task.train_stage)
     return task

@@ -220,6 +220,7 @@ class AnatomyXNet(Model):
                 (self.reduction, self.tap, self.attention_loss, self.attention_weight),
                 (self.crop, self.scale, self.flip, self.weights),
             ),
+            crop=self.crop,
         )
 
     def _classification_loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:

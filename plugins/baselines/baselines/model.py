@@ -116,6 +116,7 @@ class Classifier(Cropped):
             score=lambda: task.score(self.predict),
             patience=self.patience,
             key=(type(self).__name__, *astuple(self)),
+            crop=self.crop,
         )
 
 
@@ -212,6 +213,7 @@ class AGCNN(Cropped):
             scheduler=StepLR(optimizer, self.step),
             score=lambda: task.score(self.predict),
             key=(self.weights, self.crop, self.augment, *key),
+            crop=self.crop,
         )
 
 

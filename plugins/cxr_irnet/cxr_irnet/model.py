@@ -101,6 +101,7 @@ class CXRIRNet(Model):
             augment=self._cropped,
             score=lambda: task.score(self._validating(validation)),
             key=(self.crop, self.weights, *self._head, self.masks),
+            crop=self.crop,
         )
 
     def _segmenter(self, task: Task) -> Stage:
@@ -123,6 +124,7 @@ class CXRIRNet(Model):
             augment=self._cropped,
             score=lambda: self._dice(held_out),
             key=(self.crop,),
+            classifies=False,
         )
 
     def _dice(self, samples: Samples) -> float:

@@ -101,6 +101,7 @@ class ResNet50(Model):
             batch_size=self.batch_size,
             augment=jitter if self.augment == "affine" else None,
             key=(*key, self.lr, self.augment),
+            classifies=True,  # though the paper selects by no score
         )
 
     def _loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -133,6 +133,7 @@ class DMPrior(Masked):
 
     def stages(self, task: Task) -> Iterator[Stage]:
         """Learn the masks as the method does, and nothing after them."""
+        self.psi: Tensor | None = None
         yield from super().stages(task)
         self.psi = self._psi(task)
         self.prevalence: Tensor = task.keep("prevalence", lambda: prevalence(task.train))
@@ -142,7 +143,12 @@ class DMPrior(Masked):
         return self.psi
 
     def predict(self, batch: Batch) -> Prediction:
-        """Return the same scores (B, C) and maps (B, C, p, p) for all, in the frame of the view."""
+        """Return the same scores (B, C) and maps (B, C, p, p) for all, in the frame of the view.
+
+        Until the masks are learnt, what the classifier says that they are learnt from.
+        """
+        if self.psi is None:
+            return super().predict(batch)
         count, (height, width) = len(batch), batch.images.shape[-2:]
         scores = self.prevalence.to(batch.images).expand(count, -1)
         maps = self.psi.to(batch.images).expand(count, -1, -1, -1)

@@ -5,9 +5,18 @@ from harness import hookimpl
 
 @hookimpl
 def harness_models():
-    return {"toy": "toy_plugin.model:Toy", "toy-broken": "toy_plugin.model:Missing"}
+    return {
+        "toy": "toy_plugin.model:Toy",
+        "toy-deep": "toy_plugin.model:Deep",
+        "toy-broken": "toy_plugin.model:Missing",
+    }
 
 
 @hookimpl
 def harness_datasets():
     return {"toyset": "toy_plugin.dataset:ToySet"}
+
+
+@hookimpl
+def harness_tables():
+    return {"toy-auc": "toy_plugin:auc.toml"}

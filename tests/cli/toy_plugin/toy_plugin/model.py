@@ -57,3 +57,28 @@ class Toy(Model):
             to_original=batch.to_original,
             map_frame=(self.size, self.size),
         )
+
+
+@dataclass
+class Deep(Toy):
+    """Goes on where the toy ends."""
+
+    steps: int = 2
+
+    def stages(self, task):
+        """Train the toy, then a layer behind it."""
+        yield from super().stages(task)
+        first = self.network.requires_grad_(False)
+        self.network = nn.Sequential(first, nn.Linear(len(task.classes), len(task.classes)))
+        yield Stage(
+            "head",
+            self.network,
+            lambda network, b: {"bce": masked_bce(network(b.images), b.labels)},
+            task.train,
+            torch.optim.Adam(self.network[1].parameters(), self.rate),
+            steps=self.steps,
+        )
+
+    def predict(self, batch):
+        """Say the probabilities."""
+        return Prediction(scores=self.network(batch.images).float().sigmoid())
