@@ -86,8 +86,7 @@ class Troubles:
     def of(self, row: str) -> Iterator[None]:
         """Note an error inside the block and go on; processes that must meet cannot go on."""
         from harness.engine.distributed import ranks
-        from harness.engine.loop import Interrupted
-        from harness.errors import HarnessError
+        from harness.errors import HarnessError, Interrupted
 
         try:
             yield

@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from harness.cli.reproduce import DISTRIBUTIONS, not_offered
 from harness.engine import run as engine
-from harness.engine.loop import Interrupted
+from harness.errors import Interrupted
 from harness.plugins import registry
 
 SMOKE = ("reproduce", "toy-auc", "--device", "cpu", "--budget", "smoke")
@@ -78,7 +79,7 @@ def test_a_mistake_in_one_method_does_not_cost_the_others(harness, monkeypatch):
 
 def test_an_interruption_ends_everything(harness, monkeypatch):
     def interrupted(order, seeds, results):
-        raise Interrupted("stopped")
+        raise Interrupted("stopped", signal.SIGTERM)
 
     with monkeypatch.context() as patched:
         patched.setattr(engine, "run", interrupted)

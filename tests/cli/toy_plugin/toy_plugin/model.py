@@ -49,7 +49,7 @@ class Toy(Model):
 
     def predict(self, batch):
         """Say the probabilities, and which cells raise them."""
-        cells = self.network[1](self.network[0](batch.images))
+        cells = self.network[1](self.network[0](batch.images)).float()
         weights = self.network[3].weight.view(-1, *cells.shape[1:])
         return Prediction(
             scores=self.network(batch.images).float().sigmoid(),
