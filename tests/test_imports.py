@@ -17,6 +17,8 @@ ALLOWED = {  # what a part of the harness may import of the harness, besides the
     "model": {"data", "model"},
     "metrics": {"data", "model", "metrics"},
     "results": {"metrics", "results"},
+    "pictures": {"pictures"},
+    "report": {"data", "metrics", "results", "pictures", "report"},
     "engine": {"data", "model", "metrics", "results", "engine"},
     "testing": {"data", "model", "metrics", "engine", "testing"},
 }

@@ -59,6 +59,13 @@ def png(picture: NDArray[Any]) -> bytes:
     return bytes(cv2.imencode(".png", np.ascontiguousarray(shown))[1])
 
 
+def jpeg(picture: Pixels, quality: int = 85) -> bytes:
+    """Return a picture (H, W, 3) as the bytes of a JPEG file, colours at full resolution."""
+    full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, *full]
+    return bytes(cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), settings)[1])
+
+
 def write_png(path: Path, picture: NDArray[Any]) -> None:
     """Write a picture as a PNG file, whole or not at all."""
     write_atomically(path, lambda temporary: temporary.write_bytes(png(picture)))
