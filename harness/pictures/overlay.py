@@ -36,12 +36,19 @@ def grey(radiograph: NDArray[Any]) -> Pixels:
 
 
 def with_box(
-    picture: Pixels, box: Iterable[float], colour: tuple[int, int, int], text: str = ""
+    picture: Pixels,
+    box: Iterable[float],
+    colour: tuple[int, int, int],
+    text: str = "",
+    thick: int | None = None,
 ) -> Pixels:
-    """Return a picture (H, W, 3) with a box x1, y1, x2, y2 in its pixels and a text above it."""
+    """Return a picture (H, W, 3) with a box x1, y1, x2, y2 in its pixels and a text above it.
+
+    Lines are ``thick`` pixels, by default as the picture is large.
+    """
     height, width = picture.shape[:2]
     drawn = np.ascontiguousarray(picture)
-    thick = max(1, round(max(height, width) / 300))
+    thick = thick or max(1, round(max(height, width) / 300))
     x1, y1, x2, y2 = (round(float(side)) for side in box)
     cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), colour, thick)
     if text:

@@ -78,26 +78,31 @@ def shared_scale(values: Sequence[float]) -> Limits | None:
     return min(values) - room, max(values) + room
 
 
-def curve(points: Sequence[Point], what: str, label: str, best: int | None = None) -> Markup:
-    """Draw one quantity over epochs; ``best`` is the epoch that was kept."""
-    shown = points[:: ceil(len(points) / 200)]
-    values = [value for _, value in shown]
+def curves(
+    lines: Sequence[Sequence[Point]], what: str, label: str, kept: Sequence[int | None]
+) -> Markup:
+    """Draw one quantity over epochs, a line for each seed; ``kept`` are the epochs kept."""
+    values = [value for line in lines for _, value in line]
     low, high = min(values), max(values)
     room = (high - low) * 0.1 or abs(high) * 0.05 or 0.5
     down = Axis(low - room, high + room, 84, 10)
-    across = Axis(points[0][0], max(points[-1][0], points[0][0] + 1), 42, 272)
-    parts = [_level(down.at(tick), 42, 272, _number(tick)) for tick in down.ticks(3)]
-    line = " ".join(f"{across.at(x):.1f},{down.at(y):.1f}" for x, y in shown)
-    parts.append(f'<polyline class="line" points="{line}"/>')
-    kept = [(x, y) for x, y in points if x == best]
-    parts += [_dot(across.at(x), down.at(y), "dot") for x, y in kept or shown[-1:]]
-    ends = {points[0][0]: "start", points[-1][0]: "end"}
+    first, last = min(line[0][0] for line in lines), max(line[-1][0] for line in lines)
+    across = Axis(first, max(last, first + 1), 42, 272)
+    parts = [_level(down.at(tick), 42, 272, _number(tick)) for tick in down.ticks(4)]
+    for line in lines:
+        shown = line[:: ceil(len(line) / 200)]
+        path = " ".join(f"{across.at(x):.1f},{down.at(y):.1f}" for x, y in shown)
+        parts.append(f'<polyline class="line" points="{path}"/>')
+    for line, best in zip(lines, kept, strict=True):
+        dots = [point for point in line if point[0] == best] or list(line[-1:])
+        parts += [_dot(across.at(x), down.at(y), "dot") for x, y in dots]
     parts += [
         f'<text x="{across.at(x):.1f}" y="99" text-anchor="{side}">{x:g}</text>'
-        for x, side in ends.items()
+        for x, side in {first: "start", last: "end"}.items()
     ]
     parts.append(f'<text class="name" x="157" y="99" text-anchor="middle">{escape(what)}</text>')
-    return svg(280, 104, label, parts, "curve")
+    said = f"{label}: {what}, from {values[0]:.4g} to {lines[0][-1][1]:.4g}"
+    return svg(280, 104, said, parts, "curve")
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def scatter(marks: Sequence[Mark], across: str, up: str) -> Markup:
     low, high = shared_scale(y) or (0.0, 1.0)
     x = [mark.x for mark in marks]
     right = Axis(min(x) / 1.6, max(x) * 1.6, 46, 350, log=True)
-    top = Axis(low, high, 196, 16)
+    top = Axis(low, high, 196, 20)
     parts = [_level(top.at(tick), 46, 350, _number(tick)) for tick in top.ticks(4)]
     parts += [
         f'<path class="rule" d="M{right.at(t):.1f} 196v4"/>'
@@ -126,6 +131,7 @@ def scatter(marks: Sequence[Mark], across: str, up: str) -> Markup:
         for t in right.ticks(5)
     ]
     parts.append(f'<text class="name" x="198" y="230" text-anchor="middle">{escape(across)}</text>')
+    parts.append(f'<text class="name" x="8" y="8">{escape(up)}</text>')
     parts += [_mark(mark, right, top) for mark in marks]
     parts += _labels(marks, right, top)
     return svg(360, 236, f"{up} against {across}", parts, "scatter")
@@ -145,17 +151,27 @@ def _mark(mark: Mark, across: Axis, up: Axis) -> str:
 
 def _labels(marks: Sequence[Mark], across: Axis, up: Axis) -> list[str]:
     """Name the points as far as their names do not cover each other; all have a title."""
-    taken: list[tuple[float, float, float]] = []
+    taken = [(across.at(m.x) - 5, across.at(m.x) + 5, up.at(m.y)) for m in marks]
     parts = []
     for mark in marks:
         text = mark.label if len(mark.label) <= 26 else mark.label[:25] + "…"
-        width, x, y = 5.6 * len(text), across.at(mark.x), up.at(mark.y)
-        left = x + 7 if x + 7 + width <= 356 else x - 7 - width
-        free = all(left > x2 or left + width < x1 or abs(y - level) > 11 for x1, x2, level in taken)
-        if free and left >= 46:
-            taken.append((left, left + width, y))
-            parts.append(f'<text x="{left:.1f}" y="{y + 3.5:.1f}">{escape(text)}</text>')
+        width, x, y = 5.4 * len(text), across.at(mark.x), up.at(mark.y)
+        places = [(x + 8, y), (x - 8 - width, y), (x + 8, y - 11), (x + 8, y + 11)]
+        places += [(x - 8 - width, y - 11), (x - 8 - width, y + 11)]
+        free = [place for place in places if _free(place, width, taken)]
+        if free:
+            left, level = free[0]
+            taken.append((left, left + width, level))
+            parts.append(
+                f'<text class="tag" x="{left:.1f}" y="{level + 3.5:.1f}">{escape(text)}</text>'
+            )
     return parts
+
+
+def _free(place: Point, width: float, taken: Sequence[tuple[float, float, float]]) -> bool:
+    left, level = place
+    clear = all(left > x2 or left + width < x1 or abs(level - y) > 10 for x1, x2, y in taken)
+    return clear and left >= 48 and left + width <= 356 and 14 < level < 192
 
 
 def _level(y: float, start: float, end: float, text: str) -> str:

@@ -155,7 +155,7 @@ def _same_data(dataset: Dataset, record: Record) -> bool:
     """Whether phantoms are these phantoms, and radiographs are radiographs."""
     expected = record["dataset"]["phantom"]
     found = None if dataset.phantom is None else dict(dataset.phantom)
-    return found == expected
+    return bool(found == expected)
 
 
 def _in_turn(findings: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -231,7 +231,7 @@ def _scale(looked: Looked, row: int, small: Pixels) -> NDArray[np.float64]:
 
 def _with_boxes(picture: Pixels, boxes: NDArray[Any], colour: tuple[int, int, int]) -> Pixels:
     for box in boxes:
-        picture = with_box(picture, box, colour)
+        picture = with_box(picture, box, colour, thick=2)
     return picture
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,16 @@ from harness.results.schema import Record
 
 METRICS = {"auroc": "AUROC", "region_auroc": "localized AUROC"}
 """The metrics that a grid can be made of, the first that a record has counts."""
+
+
+NAMES = {
+    "nih": "NIH ChestX-ray14",
+    "chexpert": "CheXpert",
+    "imagenome": "Chest ImaGenome",
+    "jsrt": "JSRT",
+    "phantom": "Phantom",
+}
+"""Data sets as they are written in a heading."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,8 @@ def _grid(key: str, records: Sequence[Record], usual: Mapping[str, tuple[str, st
 
 def _name(record: Record) -> str:
     name, protocol = record["dataset"]["name"], record["dataset"]["protocol"]
-    return name if protocol == name else f"{name}, {protocol} split"
+    shown = NAMES.get(name, name)
+    return shown if protocol == name else f"{shown}, {protocol} split"
 
 
 def _reasons(record: Record, usual: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
@@ -153,13 +165,19 @@ def _about(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("protocol", f"{dataset['protocol']}{', the pinned test list' if known else ''}"),
         ("test images", f"{counts['test']:,}" if "test" in counts else ""),
         ("test patients", f"{patients:,}" if patients else ""),
-        ("labels", ", ".join(f"{key} {value}" for key, value in dataset["policy"].items())),
+        ("labels", ", ".join(f"{k} {short(v)}" for k, v in dataset["policy"].items())),
         ("budget", first["budget"]),
-        *[(f"{part} list", digest[:16]) for part, digest in prints.items()],
+        *[(f"{part} list", short(digest)) for part, digest in prints.items()],
     ]
     if dataset["credentialed"]:
         facts.append(("licence", "credentialed: aggregated numbers only"))
     return [(name, value) for name, value in facts if value]
+
+
+def short(value: object) -> str:
+    """Return a value as text, of a whole digest its first sixteen digits."""
+    text = str(value)
+    return text[:16] if re.fullmatch("[0-9a-f]{32,}", text) else text
 
 
 def _line(key: str, runs: Runs, metric: str, columns: Sequence[str], block: str) -> Line:
@@ -199,7 +217,7 @@ def _notes(runs: Runs, scores: Scores | None) -> list[str]:
         notes.append("No score: the model offers none for the labels there are.")
     else:
         undefined = [name for name, value in scores.cells.items() if value is None]
-        notes += [f"Undefined, left out of the mean: {', '.join(undefined)}."] if undefined else []
+        notes += [f"Undefined: {', '.join(undefined)}."] if undefined else []
     if record["kind"] == "imported":
         notes.append("Predictions made elsewhere; the training split is declared, not known.")
     if record["recipe"] not in ("paper", "declared"):

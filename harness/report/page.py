@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness import __version__, provenance
 from harness.errors import RecordError
 from harness.files import write_atomically
 from harness.plugins import tables as offered
 from harness.report import charts, details
-from harness.report.gallery import LICENCES, Gallery, gallery
-from harness.report.grids import METRICS, Grid, grids
+from harness.report.gallery import Gallery, gallery
+from harness.report.grids import METRICS, NAMES, Grid, grids
 from harness.report.panels import panel
 from harness.report.training import costs, devices, trained
 from harness.report.verdicts import built, verdicts
@@ -133,13 +134,15 @@ def _title(found: Sequence[Grid], tables: Sequence[Table]) -> str:
     if tables:
         return "; ".join(table.title for table in tables)
     count = sum(len(grid.lines) for grid in found)
-    names = list(dict.fromkeys(grid.lines[0].runs.first["dataset"]["name"] for grid in found))
-    return f"{count} method{'s' if count != 1 else ''} on {' and '.join(names)}"
+    names = [grid.lines[0].runs.first["dataset"]["name"] for grid in found]
+    data = list(dict.fromkeys(NAMES.get(name, name) for name in names))
+    return f"{count} method{'s' if count != 1 else ''} on {' and '.join(data)}"
 
 
 def _lede(found: Sequence[Grid], made: Mapping[str, str]) -> str:
     runs = sum(len(line.runs.records) for grid in found for line in grid.lines)
-    return f"{runs} runs in {len(found)} grids. Made {made['date']}."
+    apart = f", in {len(found)} grids that do not compare with each other" if len(found) > 1 else ""
+    return f"{runs} run{'s' if runs != 1 else ''}{apart}. Made {made['date']}."
 
 
 def _heads(found: Sequence[Grid], tables: Sequence[Table]) -> dict[str, Sequence[str]]:
@@ -169,8 +172,14 @@ def _environment() -> Environment:
     named |= {"details": details, "charts": charts, "footnotes": footnotes, "scale": _scale}
     named |= {"bar": _bar, "trained": trained, "costs": costs, "devices": devices}
     named |= {"MARKS": MARKS, "SIGNS": SIGNS, "NOTES": NOTES, "METRICS": METRICS}
-    environment.globals.update(named, LICENCES=LICENCES)
+    environment.globals.update(named)
+    environment.filters["method"] = _method
     return environment
+
+
+def _method(name: str) -> Markup:
+    """Return a method's name that may be broken after a bracket and a comma."""
+    return Markup(re.sub(r"([\[,])", r"\1<wbr>", str(escape(name))))
 
 
 def _scale(rows: Sequence[Row]) -> charts.Limits | None:

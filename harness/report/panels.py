@@ -16,7 +16,7 @@ from harness.report.roc import RATES, RESAMPLES, curves_of
 from harness.results.schema import Record
 
 SHOWN = 5
-"""Curves that are drawn before a reader chooses."""
+"""Methods of which one curve is drawn before a reader chooses."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,10 @@ def panel(grid: Grid, folders: Mapping[str, Path]) -> Panel:
                 drawn.append(_run(record, name, i, folders[record["folder"]], grid.columns))
             except RecordError as error:
                 missing.append((name, _reason(record, error)))
-    for place, run in enumerate(drawn):
-        run["shown"] = place < SHOWN
+    first = {run["series"]: run["name"] for run in reversed(drawn)}
+    shown = [first[series] for series in sorted(first)[:SHOWN]]
+    for run in drawn:
+        run["shown"] = run["name"] in shown
     data = {"classes": list(grid.columns), "rates": _mille(RATES), "runs": drawn}
     return Panel(grid.key, drawn, missing, data)
 

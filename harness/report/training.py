@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from harness.report.charts import Mark, curve, scatter
+from harness.report.charts import Mark, Point, curves, scatter
 from harness.report.grids import METRICS, Grid, Line
 
 _NOT_LOSSES = ("epoch", "steps", "rate", "score")
@@ -16,7 +16,7 @@ _NOT_LOSSES = ("epoch", "steps", "rate", "score")
 
 @dataclass
 class Trained:
-    """One trained stage, which several runs may share, with its charts."""
+    """A stage of one configuration, all its seeds, with its charts and who else shares it."""
 
     name: str
     about: str
@@ -25,41 +25,50 @@ class Trained:
 
 
 def trained(grid: Grid) -> list[Trained]:
-    """Return the stages of a grid's runs that have a history, each digest once."""
-    found: dict[str, Trained] = {}
+    """Return the stages of a grid that have a history; what several lines share comes once."""
+    found: dict[tuple[str, ...], Trained] = {}
     for line in grid.lines:
+        stages: dict[str, dict[str, Mapping[str, Any]]] = {}
         for record in line.runs.records:
-            label = record["label"]
-            if len(line.runs.seeds) > 1:
-                label = f"{label}, seed {record['seed']}"
             for stage in record["stages"]:
                 if stage["kind"] == "stage" and stage.get("history"):
-                    one = found.setdefault(stage["digest"], _trained(stage))
-                    one.labels += [label] if label not in one.labels else []
+                    stages.setdefault(stage["name"], {})[stage["digest"]] = stage
+        for name, seeds in stages.items():
+            one = found.setdefault(tuple(seeds), _trained(name, list(seeds.values())))
+            one.labels.append(line.row.method)
     return list(found.values())
 
 
-def _trained(stage: Mapping[str, Any]) -> Trained:
-    history, best = stage["history"], stage["best_epoch"]
-    names = [key for key in history[0] if key not in _NOT_LOSSES]
-    loss = [(entry["epoch"], sum(entry[name] for name in names)) for entry in history]
-    scores = [(entry["epoch"], entry["score"]) for entry in history if _is(entry.get("score"))]
-    what = "loss" if names == ["loss"] else f"loss ({' + '.join(names)})"
-    charts = [_curve(loss, stage["name"], what, best)]
-    if scores:
-        charts.append(_curve(scores, stage["name"], "validation score", best))
-    kept = f", epoch {best} kept" if best else ""
-    return Trained(stage["name"], f"{stage['epochs']} epochs{kept}", charts)
+def _trained(name: str, seeds: Sequence[Mapping[str, Any]]) -> Trained:
+    kept = [stage["best_epoch"] for stage in seeds]
+    losses = [_losses(stage["history"]) for stage in seeds]
+    scores = [_scores(stage["history"]) for stage in seeds]
+    names = " + ".join(_names(seeds[0]["history"]))
+    charts = [curves(losses, f"loss ({names}), by epoch", name, kept)]
+    if all(scores):
+        charts.append(curves(scores, "validation score, by epoch", name, kept))
+    epochs = ", ".join(dict.fromkeys(str(stage["epochs"]) for stage in seeds))
+    seconds = sum(sum(stage["seconds"].values()) for stage in seeds) / len(seeds)
+    of = f" of {seeds[0]['images']:,} images, {_duration(seconds)}"
+    return Trained(name, f"{epochs} epochs{of}{' a seed' if len(seeds) > 1 else ''}", charts)
 
 
-def _is(value: float | None) -> bool:
-    return value is not None and value == value
+def _names(history: Sequence[Mapping[str, float]]) -> list[str]:
+    return [key for key in history[0] if key not in _NOT_LOSSES]
 
 
-def _curve(points: list[tuple[float, float]], stage: str, what: str, best: int | None) -> Markup:
-    last = points[-1][1]
-    said = f"{stage}: {what} over {len(points)} epochs, at last {last:.4g}"
-    return curve(points, f"{what}, by epoch", said, best)
+def _losses(history: Sequence[Mapping[str, float]]) -> list[Point]:
+    names = _names(history)
+    return [(entry["epoch"], sum(entry[name] for name in names)) for entry in history]
+
+
+def _scores(history: Sequence[Mapping[str, float]]) -> list[Point]:
+    known = [entry for entry in history if entry.get("score") is not None]
+    return [(entry["epoch"], entry["score"]) for entry in known]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 600 else f"{seconds / 3600:,.1f} h"
 
 
 COSTS = {
@@ -69,11 +78,11 @@ COSTS = {
 
 
 def costs(grid: Grid) -> list[Markup]:
-    """Return a chart of AUROC against each cost that at least one line has."""
+    """Return a chart of AUROC against each cost that at least two lines have."""
     charts = []
     for key, name in COSTS.items():
         marks = [mark for i, line in enumerate(grid.lines) if (mark := _mark(line, i, key))]
-        if marks:
+        if len(marks) > 1:
             charts.append(scatter(marks, name, f"mean {METRICS[grid.metric]}"))
     return charts
 

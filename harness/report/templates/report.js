@@ -48,6 +48,13 @@
       this.chosen = 0;
       this.choices();
       this.boxes.forEach((box) => box.addEventListener("change", () => this.draw(true)));
+      this.rows.forEach((row, i) => {
+        const light = (lit) => () => this.groups.get(i)?.classList.toggle("lit", lit);
+        row.addEventListener("pointerenter", light(true));
+        row.addEventListener("pointerleave", light(false));
+        row.addEventListener("focusin", light(true));
+        row.addEventListener("focusout", light(false));
+      });
       this.slider.addEventListener("input", () => this.draw(false));
       this.draw(true);
     }
@@ -63,6 +70,10 @@
         svg.setAttribute("viewBox", "-6 -6 412 412");
         svg.setAttribute("aria-hidden", "true");
         label.append(svg, name.replaceAll("_", " "));
+        if (this.data.runs.every((run) => !run.curve[i])) {
+          label.className = "undefined";
+          label.append(": undefined");
+        }
         return svg;
       });
     }
@@ -75,6 +86,8 @@
     }
     plot(svg, c, runs, edge) {
       svg.replaceChildren();
+      svg.classList.toggle("crowd", runs.length > 3);
+      if (edge) this.groups = new Map();
       const x = (mille) => (edge + mille * (SIDE - edge) / 1000).toFixed(1);
       const y = (mille) => ((SIDE - edge) * (1 - mille / 1000)).toFixed(1);
       const points = (values) => values.map((value, i) => `${x(this.data.rates[i])},${y(value)}`);
@@ -84,6 +97,7 @@
       for (const run of runs) {
         if (!run.curve[c]) continue;
         const group = add(svg, "g", { class: style(run.series) });
+        if (edge) this.groups.set(this.data.runs.indexOf(run), group);
         if (edge && run.low[c]) {
           const around = [...points(run.low[c]), ...points(run.high[c]).reverse()].join(" ");
           add(group, "polygon", { class: "band", points: around });
