@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from math import ceil, floor, log10
 
-from markupsafe import Markup, escape
-
 COLOURS = 8
+Svg = str
+"""Markup whose texts are escaped: safe to put into a page as it is."""
 Point = tuple[float, float]
 Limits = tuple[float, float]
 
@@ -52,14 +53,13 @@ def _step(least: float) -> float:
     return next(base * power for base in (1, 2, 5, 10) if base * power >= least * 0.999)
 
 
-def svg(width: float, height: float, label: str, parts: Sequence[str], kind: str) -> Markup:
-    """Return an image that is read out as ``label``."""
-    body = Markup("").join(Markup(part) for part in parts)
-    head = Markup('<svg class="{}" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">')
-    return head.format(kind, width, height, label) + body + Markup("</svg>")
+def svg(width: float, height: float, label: str, parts: Sequence[str], kind: str) -> Svg:
+    """Return an image that is read out as ``label``; the parts are markup already."""
+    head = f'<svg class="{kind}" viewBox="0 0 {width:g} {height:g}" role="img"'
+    return f'{head} aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
-def interval_bar(mean: float, interval: Limits | None, scale: Limits, label: str) -> Markup:
+def interval_bar(mean: float, interval: Limits | None, scale: Limits, label: str) -> Svg:
     """Draw a mean and its interval on the scale that all rows of a grid share."""
     axis = Axis(*scale, 4, 116)
     parts = ['<path class="rule" d="M4 8H116"/>']
@@ -80,7 +80,7 @@ def shared_scale(values: Sequence[float]) -> Limits | None:
 
 def curves(
     lines: Sequence[Sequence[Point]], what: str, label: str, kept: Sequence[int | None]
-) -> Markup:
+) -> Svg:
     """Draw one quantity over epochs, a line for each seed; ``kept`` are the epochs kept."""
     values = [value for line in lines for _, value in line]
     low, high = min(values), max(values)
@@ -117,7 +117,7 @@ class Mark:
     title: str
 
 
-def scatter(marks: Sequence[Mark], across: str, up: str) -> Markup:
+def scatter(marks: Sequence[Mark], across: str, up: str) -> Svg:
     """Draw AUROC against a cost or a speed on a logarithmic axis, intervals as whiskers."""
     y = [end for mark in marks for end in (mark.interval or (mark.y,))] + [m.y for m in marks]
     low, high = shared_scale(y) or (0.0, 1.0)

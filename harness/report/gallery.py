@@ -103,11 +103,12 @@ def gallery(grid: Grid, folders: Mapping[str, Path], roots: Sequence[str], most:
         name = record["dataset"]["name"]
         told = f"The images of {name} are not at hand where this page was made."
         return Gallery(missing=told, cause=str(error).partition("\n")[0])
-    if not _same_data(dataset, record):
+    rows = {name: row for row, name in enumerate(dataset.samples.names.tolist())}
+    known = all(image in rows for image, _ in looked[0].findings)
+    if not known or not _same_data(dataset, record):
         told = f"The copy of {dataset.name} at hand is not the one that these runs saw."
         return Gallery(missing=told)
-    rows = {name: row for row, name in enumerate(dataset.samples.names.tolist())}
-    chosen = [pair for pair in _in_turn(looked[0].findings) if pair[0] in rows][:most]
+    chosen = _in_turn(looked[0].findings)[:most]
     pictures = tuple(_finding(dataset.read(rows[image]), image, c, looked) for image, c in chosen)
     return Gallery(pictures, LICENCES.get(dataset.name, "") if dataset.phantom is None else "")
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
-from markupsafe import Markup, escape
 
 from harness import __version__, provenance
 from harness.errors import RecordError
@@ -177,9 +177,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _method(name: str) -> Markup:
-    """Return a method's name that may be broken after a bracket and a comma."""
-    return Markup(re.sub(r"([\[,])", r"\1<wbr>", str(escape(name))))
+def _method(name: str) -> str:
+    """Return a method's name as markup that may be broken after a bracket and a comma."""
+    return re.sub(r"([\[,])", r"\1<wbr>", escape(name))
 
 
 def _scale(rows: Sequence[Row]) -> charts.Limits | None:
@@ -189,9 +189,11 @@ def _scale(rows: Sequence[Row]) -> charts.Limits | None:
     return charts.shared_scale([*means, *ends])
 
 
-def _bar(mean: float | None, interval: charts.Limits | None, scale: charts.Limits | None) -> str:
+def _bar(
+    mean: float | None, interval: charts.Limits | None, scale: charts.Limits | None
+) -> charts.Svg:
     """Draw a mean with its interval, nothing where there is none."""
     if mean is None or scale is None:
-        return Markup("")
+        return ""
     span = f", {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
     return charts.interval_bar(mean, interval, scale, f"{mean:.4f}{span}")

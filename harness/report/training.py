@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from markupsafe import Markup
-
-from harness.report.charts import Mark, Point, curves, scatter
+from harness.report.charts import Mark, Point, Svg, curves, scatter
 from harness.report.grids import METRICS, Grid, Line
 
 _NOT_LOSSES = ("epoch", "steps", "rate", "score")
@@ -20,7 +18,7 @@ class Trained:
 
     name: str
     about: str
-    charts: list[Markup]
+    charts: list[Svg]
     labels: list[str] = field(default_factory=list)
 
 
@@ -77,7 +75,7 @@ COSTS = {
 }
 
 
-def costs(grid: Grid) -> list[Markup]:
+def costs(grid: Grid) -> list[Svg]:
     """Return a chart of AUROC against each cost that at least two lines have."""
     charts = []
     for key, name in COSTS.items():
