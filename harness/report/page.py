@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from harness import __version__, provenance
+from harness import provenance
 from harness.errors import RecordError
 from harness.files import write_atomically
 from harness.plugins import tables as offered
@@ -156,7 +156,7 @@ def _made() -> dict[str, str]:
     changed = " with changes" if commit.get("changed") else ""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "harness": __version__,
+        "harness": provenance.versions("cxr-harness").get("cxr-harness", ""),
         "commit": f"{commit['commit']}{changed}" if commit else "",
     }
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import escape, unescape
 
 import pytest
 
@@ -18,12 +19,17 @@ addEventListener("securitypolicyviolation", (event) => seen.push(`blocked: ${eve
 for (const kind of ["error", "warn"]) console[kind] = (...words) => seen.push(words.join(" "));
 </script>"""
 
+# A browser's window is never narrower than 500 pixels; a frame in it is.
+FRAME = """<!doctype html><html><head><meta charset="utf-8"></head><body style="margin: 0">
+<iframe style="border: 0; width: {}px; height: 900px" srcdoc="{}"></iframe></body></html>"""
+
 USE = """<script>
 const wide = () => {
   const limit = document.documentElement.clientWidth;
   return document.documentElement.scrollWidth > limit ? document.documentElement.scrollWidth : 0;
 };
-const found = { width: innerWidth, wide: [wide()] };
+const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+const found = { width: innerWidth, dark, wide: [wide()] };
 document.querySelectorAll("tr.opens").forEach((row) => row.click());
 found.unfolded = document.querySelectorAll("tr.unfolded .story").length;
 found.wide.push(wide());
@@ -38,7 +44,8 @@ document.querySelectorAll("figure.roc").forEach((figure) => {
   slider.value = 500;
   slider.dispatchEvent(new Event("input"));
   found.title = figure.querySelector("h4").textContent;
-  found.legend = [...figure.querySelectorAll(".legend tbody td:nth-child(2)")].map((td) => td.textContent);
+  const cells = figure.querySelectorAll(".legend tbody td:nth-child(2)");
+  found.legend = [...cells].map((cell) => cell.textContent);
   found.curves = figure.querySelectorAll(".plot .curve-line").length;
   found.bands = figure.querySelectorAll(".plot .band").length;
 });
@@ -48,7 +55,7 @@ link.dispatchEvent(new KeyboardEvent("keydown", { key: " ", bubbles: true, cance
 found.closed = document.querySelectorAll("tr.unfolded").length;
 found.wide.push(wide());
 found.seen = seen;
-document.body.setAttribute("data-found", JSON.stringify(found));
+parent.document.body.setAttribute("data-found", JSON.stringify(found));
 </script>"""
 
 
@@ -59,18 +66,18 @@ def used(tmp_path):
         pytest.skip("no Chromium on this machine (chromium, chromium-browser, google-chrome)")
 
     def use(text, width, *words):
-        path = tmp_path / "watched.html"
-        watched = text.replace("<head>", f"<head>{WATCH}", 1)
-        path.write_text(watched.replace("</body>", f"{USE}</body>"), encoding="utf-8")
+        path = tmp_path / "framed.html"
+        watched = text.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{USE}</body>")
+        path.write_text(FRAME.format(width, escape(watched)), encoding="utf-8")
         done = subprocess.run(
             [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
-             f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
+             f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000",
              "--hide-scrollbars", "--enable-logging=stderr", *words, path.as_uri()],
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert "CONSOLE" not in done.stderr, done.stderr
         (said,) = re.findall(r'data-found="([^"]*)"', done.stdout)
-        return json.loads(said.replace("&quot;", '"').replace("&amp;", "&"))
+        return json.loads(unescape(said))
 
     return use
 
@@ -85,7 +92,7 @@ def test_the_page_in_a_browser(page, written, predictions, phantoms, used, width
     written(evaluated, "drawn", dataset=about, heavy=True)
     text = page()
     found = used(text, width, *words)
-    assert found["width"] == width
+    assert (found["width"], found["dark"]) == (width, bool(words))
     assert found["seen"] == []
     assert not any(found["wide"]), found["wide"]
     assert found["unfolded"] == 4
@@ -101,5 +108,5 @@ def test_the_page_in_a_browser(page, written, predictions, phantoms, used, width
 def test_errors_of_a_page_are_seen(used):
     """Of a page that fails, the test above would fail."""
     text = "<html><head></head><body><figure class=roc></figure></body></html>"
-    with pytest.raises(ValueError, match="not enough values to unpack"):
+    with pytest.raises(AssertionError, match="CONSOLE"):
         used(text, 1280)

@@ -74,7 +74,7 @@ def test_none_without_maps(predictions, written, shown):
     assert "No heat maps" in shown().missing
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"style": "chexpert"}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"style": "jsrt"}])
 def test_other_phantoms_are_refused(phantoms, written, shown, monkeypatch, change):
     evaluated, about = phantoms()
     written(evaluated, dataset={**about, "name": "nih"}, heavy=True)

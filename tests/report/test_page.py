@@ -106,7 +106,7 @@ def test_rows_are_chosen_by_name(page, written, predictions):
 
 @pytest.mark.parametrize("wanted", [{"tables": ["no-such"]}, {}])
 def test_wrong_words_end_in_a_message(page, wanted):
-    with pytest.raises(RecordError, match="called 'no-such'|no records in"):
+    with pytest.raises(RecordError, match=r"called 'no-such'|no records in"):
         page(**wanted)
 
 
@@ -115,7 +115,8 @@ def test_nothing_is_loaded_from_elsewhere(page, written, predictions, phantoms):
     evaluated, about = phantoms()
     written(evaluated, "drawn", dataset=about, heavy=True)
     text = page()
-    assert not re.search(r"https?:|//\w|@import|url\(|<link|<base|<iframe|fetch\(|import\(", text)
+    bare = re.sub(r'"data:image/jpeg;base64,[^"]*"', "", text)
+    assert not re.search(r"https?:|//\w|@import|url\(|<link|<base|<iframe|fetch\(|import\(", bare)
     sources = re.findall(r'\s(?:src|href|srcset|poster|action|data)="([^"]*)"', text)
     assert sources
     assert all(source.startswith(("#", "data:image/jpeg;base64,")) for source in sources)
