@@ -52,12 +52,13 @@ def _trained(name: str, seeds: Sequence[Mapping[str, Any]]) -> Trained:
 
 
 def _names(history: Sequence[Mapping[str, float]]) -> list[str]:
-    return [key for key in history[0] if key not in _NOT_LOSSES]
+    """Return the losses of a history; some begin in a later epoch."""
+    every = dict.fromkeys(key for entry in history for key in entry)
+    return [key for key in every if key not in _NOT_LOSSES]
 
 
 def _losses(history: Sequence[Mapping[str, float]]) -> list[Point]:
-    names = _names(history)
-    return [(entry["epoch"], sum(entry[name] for name in names)) for entry in history]
+    return [(entry["epoch"], sum(entry[name] for name in _names([entry]))) for entry in history]
 
 
 def _scores(history: Sequence[Mapping[str, float]]) -> list[Point]:

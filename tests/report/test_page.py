@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -154,6 +155,22 @@ def test_a_run_without_its_predictions_has_no_curve_but_a_row(page, written, pre
     assert not panels(text)
     assert "toy has no curve: its stored predictions are not at hand or were changed" in seen(text)
     assert str(folder) not in text
+
+
+def test_regions_have_a_row_but_no_one_curve(page, written, predictions):
+    cells = {"Mass": {"value": 0.81234, "low": 0.7, "high": 0.9, "valid_regions": 12}}
+    entry = {"mean": {"value": 0.81234, "low": 0.7, "high": 0.9}, "classes": cells}
+    evaluated = replace(predictions(), scores=None, targets=None)
+    written(evaluated, metrics={"region_auroc": entry}, dataset={"name": "imagenome"})
+    shown = seen(page())
+    assert "localized AUROC of each class" in shown
+    assert "Mass 0.8123 0.7000 to 0.9000 12" in shown
+    assert "toy has no curve: its AUROC is a mean over regions: there is no one curve" in shown
+
+
+def test_a_run_without_any_score_is_listed(page, written, predictions):
+    written(replace(predictions(), scores=None, targets=None), metrics={})
+    assert "No score: the model offers none for the labels there are." in seen(page())
 
 
 def test_a_page_names_no_folder_of_this_machine(page, written, predictions, tmp_path):
