@@ -37,4 +37,6 @@ def report(
     written = write_page(out, wanted)
     for cause in written.missing:
         print(f"heat maps are left out: {cause}", file=sys.stderr)
-    print(f"{written.path}: {written.rows} rows, {out.stat().st_size / 1e6:.1f} MB")
+    print(
+        f"{written.path}: {written.rows} row{'s' if written.rows != 1 else ''}, {out.stat().st_size / 1e6:.1f} MB"
+    )

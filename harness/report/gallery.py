@@ -102,7 +102,8 @@ def gallery(grid: Grid, folders: Mapping[str, Path], roots: Sequence[str], most:
     except HarnessError as error:
         name = record["dataset"]["name"]
         told = f"The images of {name} are not at hand where this page was made."
-        return Gallery(missing=told, cause=str(error).partition("\n")[0])
+        why = str(error).partition("\n")[0]
+        return Gallery(missing=told, cause=f"{name} cannot be opened (--root {name}:DIR): {why}")
     rows = {name: row for row, name in enumerate(dataset.samples.names.tolist())}
     known = all(image in rows for image, _ in looked[0].findings)
     if not known or not _same_data(dataset, record):

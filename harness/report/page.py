@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from harness import provenance
-from harness.errors import RecordError
+from harness.errors import RecordError, SettingError
 from harness.files import write_atomically
 from harness.plugins import tables as offered
 from harness.report import charts, details
@@ -55,8 +55,11 @@ def write_page(path: Path, wanted: Wanted) -> Written:
     """Write the page of the wanted runs as one html file.
 
     Raises:
-        RecordError: a row or a table is unknown, or there is no run to report.
+        HarnessError: a row or a table is unknown, a root is malformed, or there is no run.
     """
+    for root in wanted.roots:
+        if not all(root.partition(":")):
+            raise SettingError(f"--root {root}: write it as NAME:DIR, such as nih:/data/nih")
     folders, records = _records(wanted)
     every = built(records, offered())
     unknown = sorted(set(wanted.tables) - {table.name for table in every})

@@ -4,8 +4,11 @@ from dataclasses import replace
 from html import unescape
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from harness.errors import RecordError
+from harness.cli import report
+from harness.errors import RecordError, SettingError
 from harness.results.records import read_record
 
 
@@ -109,6 +112,28 @@ def test_rows_are_chosen_by_name(page, written, predictions):
 def test_wrong_words_end_in_a_message(page, wanted):
     with pytest.raises(RecordError, match=r"called 'no-such'|no records in"):
         page(**wanted)
+
+
+def test_the_command_says_what_it_wrote_and_what_is_missing(
+    tables, written, phantoms, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    evaluated, about = phantoms()
+    written(evaluated, dataset={**about, "name": "nih", "phantom": None}, heavy=True)
+    app = typer.Typer()
+    report.register(app)
+    ended = CliRunner().invoke(app, ["-o", "sub/page.html", "--results", "results"])
+    assert ended.exit_code == 0, ended.output
+    assert re.search(r"^sub/page.html: 1 row, 0\.\d MB$", ended.output, re.M)
+    assert "heat maps are left out: nih cannot be opened (--root nih:DIR)" in ended.stderr
+    assert (tmp_path / "sub" / "page.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("root", ["/data/nih", "nih:", ":/data/nih"])
+def test_a_root_without_its_dataset_is_refused(page, written, predictions, root):
+    written(predictions())
+    with pytest.raises(SettingError, match="NAME:DIR"):
+        page(roots=[root])
 
 
 def test_nothing_is_loaded_from_elsewhere(page, written, predictions, phantoms):
