@@ -37,6 +37,5 @@ def report(
     written = write_page(out, wanted)
     for cause in written.missing:
         print(f"heat maps are left out: {cause}", file=sys.stderr)
-    print(
-        f"{written.path}: {written.rows} row{'s' if written.rows != 1 else ''}, {out.stat().st_size / 1e6:.1f} MB"
-    )
+    rows_written = f"{written.rows} row{'s' if written.rows != 1 else ''}"
+    print(f"{written.path}: {rows_written}, {out.stat().st_size / 1e6:.1f} MB")
