@@ -48,13 +48,15 @@ def with_box(
     box: Iterable[float],
     colour: tuple[int, int, int],
     text: str = "",
-    *,
-    thin: bool = False,
+    thick: int | None = None,
 ) -> Pixels:
-    """Return a picture (H, W, 3) with a box x1, y1, x2, y2 in its pixels and a text above it."""
+    """Return a picture (H, W, 3) with a box x1, y1, x2, y2 in its pixels and a text above it.
+
+    Lines are ``thick`` pixels, by default as the picture is large.
+    """
     height, width = picture.shape[:2]
     drawn = np.array(picture)
-    thick = 1 if thin else max(1, round(max(height, width) / 300))
+    thick = thick or max(1, round(max(height, width) / 300))
     x1, y1, x2, y2 = (round(float(side)) for side in box)
     cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), colour, thick)
     if text:
@@ -70,6 +72,13 @@ def png(picture: NDArray[Any]) -> bytes:
     """Return a picture (H, W) or (H, W, 3), uint8, as the bytes of a PNG file."""
     shown = picture[..., ::-1] if picture.ndim == 3 else picture
     return bytes(cv2.imencode(".png", np.ascontiguousarray(shown))[1])
+
+
+def jpeg(picture: Pixels, quality: int = 85) -> bytes:
+    """Return a picture (H, W, 3) as the bytes of a JPEG file, colours at full resolution."""
+    full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, *full]
+    return bytes(cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), settings)[1])
 
 
 def write_png(path: Path, picture: NDArray[Any]) -> None:

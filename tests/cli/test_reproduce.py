@@ -85,7 +85,7 @@ def test_an_interruption_ends_everything(harness, monkeypatch):
         patched.setattr(engine, "run", interrupted)
         ended = harness(*SMOKE)
     assert ended.code == 75
-    assert ended.error.endswith("error: stopped\n")
+    assert ended.error.endswith("stopped\n")
 
 
 def test_a_plan_counts_what_is_shared_once(harness, own_home):

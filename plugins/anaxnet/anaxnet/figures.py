@@ -85,7 +85,7 @@ def _boxed(canvas: Canvas, boxes: Array, findings: Findings) -> Array:
     for region in sorted(regions, key=lambda r: r in findings):
         has = region in findings
         shade = colour_of(region) if has else GREY
-        shown = with_box(shown, canvas.box(boxes[region]), shade, thin=not has)
+        shown = with_box(shown, canvas.box(boxes[region]), shade, thick=None if has else 1)
     return shown
 
 

@@ -1,0 +1,128 @@
+"""What stands behind one line of a grid: classes, seeds, stages, the command, and its files.
+
+Folders are given relative to the results: a page that is sent holds no path of this machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.provenance import spelled
+from harness.report.grids import Grid, Line
+from harness.results.schema import Record
+
+Fact = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One class: its value over seeds, its interval, and the counts of the first seed."""
+
+    name: str
+    value: float | None
+    interval: tuple[float, float] | None
+    counts: tuple[str, ...]
+
+
+COUNTS: Mapping[str, Mapping[str, str]] = {
+    "auroc": {"positives": "Positive images", "positive_patients": "Positive patients"},
+    "region_auroc": {"valid_regions": "Valid regions"},
+}
+"""What stands behind a class, by metric, with its head."""
+
+
+def cells(grid: Grid, line: Line) -> list[Cell]:
+    """Return every class of a line in the order of the grid."""
+    if line.scores is None:
+        return []
+    entries = line.runs.first["metrics"][grid.metric]["classes"]
+    keys = COUNTS[grid.metric]
+    return [
+        Cell(
+            name,
+            line.scores.cells[name],
+            line.scores.intervals.get(name),
+            tuple(f"{entries[name][key]:,}" if key in entries[name] else "" for key in keys),
+        )
+        for name in grid.columns
+    ]
+
+
+def facts(record: Record) -> list[Fact]:
+    """Return with what one run was made, as ``harness explain`` tells it."""
+    data, git = record["dataset"], record["git"]
+    plugin = record.get("plugin", {})
+    found = [
+        ("dataset", f"{data['name']}, protocol {data['protocol']}"),
+        ("labels", _pairs(data["policy"])),
+        ("phantom", _pairs(data["phantom"] or {})),
+        ("budget, recipe, TTA", ", ".join(record[key] for key in ("budget", "recipe", "tta"))),
+        ("settings", ", ".join(_settings(record))),
+        ("weights", _pairs(record.get("weights", {}))),
+        ("selected by", record.get("selection") or ""),
+        ("plugin", " ".join(str(plugin.get(key, "")) for key in ("origin", "version")).strip()),
+        ("device", _pairs(record["device"], ": ")),
+        ("versions", _pairs(record["versions"])),
+        ("commit", git.get("commit", "") + (" with changes" if git.get("changed") else "")),
+        ("pixels", data.get("pixels", "")),
+        ("notes", " ".join(record.get("notes", ()))),
+    ]
+    return [(name, str(value)) for name, value in found if value]
+
+
+def prints(record: Record) -> list[Fact]:
+    """Return the whole fingerprint of each split."""
+    return [(part, str(digest)) for part, digest in record["dataset"]["fingerprints"].items()]
+
+
+def _pairs(values: Mapping[str, Any], between: str = " ") -> str:
+    return ", ".join(f"{name}{between}{value}" for name, value in values.items())
+
+
+def _settings(record: Record) -> Iterator[str]:
+    for name, entry in record["hyperparameters"].items():
+        origin = "" if entry["origin"] == "default" else f" ({entry['origin']})"
+        yield f"{name}={entry['value']}{origin}"
+
+
+def command(record: Record) -> str:
+    """Return what to type to make a run again."""
+    return spelled(record["command"])
+
+
+def files(record: Record, folder: Path) -> list[Fact]:
+    """Return the files of a run with their sha256; scores of credentialed data are named only."""
+    found = []
+    for name in ("record.json", "scores.npz", "maps.npz"):
+        if (folder / name).exists():
+            found.append((f"{record['folder']}/{name}", _sha256(folder / name)))
+    scores = record["scores"] or {}
+    if scores.get("private"):
+        found.append(("scores kept on the machine of the run", scores["sha256"]))
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stages(record: Record) -> list[str]:
+    """Return a sentence for each stage and map of a run."""
+    return [_stage(step) for step in record["stages"]]
+
+
+def _stage(step: Mapping[str, Any]) -> str:
+    if step["kind"] == "map":
+        return f"map {step['name']}: {step['images']:,} images, digest {step['digest']}"
+    seconds = sum(step["seconds"].values())
+    shared = ", found in the cache" if step.get("shared") else ""
+    kept = f"epoch {step['best_epoch']} kept" if step["best_epoch"] else "last epoch kept"
+    return (
+        f"stage {step['name']}: {step['epochs']} epochs of {step['images']:,} images in "
+        f"{seconds:,.0f} s, {kept}, digest {step['digest']}{shared}"
+    )
