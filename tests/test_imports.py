@@ -18,7 +18,6 @@ ALLOWED = {  # what a part of the harness may import of the harness, besides the
     "metrics": {"data", "model", "metrics"},
     "pictures": {"data", "model", "metrics", "pictures"},
     "results": {"metrics", "results"},
-    "pictures": {"pictures"},
     "report": {"data", "metrics", "results", "pictures", "report"},
     "engine": {"data", "model", "metrics", "results", "engine"},
     "testing": {"data", "model", "metrics", "engine", "testing"},
