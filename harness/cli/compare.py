@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,11 @@ def compare(
     print(tabulate(lines(found), heads, disable_numparse=True))
     if mean.note:
         print(f"mean: {mean.note}")
+        if isfinite(mean.patient_error):
+            low, high = (mean.value + z * mean.patient_error for z in (-1.96, 1.96))
+            print(
+                f"95 % interval from the patients alone, without seeds: {low:+.4f} to {high:+.4f}"
+            )
         return
     more = {None: "no number of seeds would do: the patients are too few", 0: "none is needed"}
     wanted = more.get(mean.more_seeds, f"{mean.more_seeds} more seeds of each row")

@@ -53,6 +53,37 @@ def measure(
     return Run(parts.auroc, names, sums, draws)
 
 
+def measure_regions(
+    scores: NDArray[Any],
+    targets: NDArray[Any],
+    patients: NDArray[Any],
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Run:
+    """Reduce region scores (N, R, C) and targets (N, R, C) to labels: localized AUROC.
+
+    A label's AUROC is the mean over the regions in which it is defined, so are its influence and
+    its draws; a resample in which one of these regions is undefined averages over the others.
+    """
+    images, regions, count = scores.shape
+    flat = (images, regions * count)
+    run = measure(scores.reshape(flat), targets.reshape(flat), patients, resamples, seed)
+
+    def label_means(values: Floats) -> Floats:
+        split = values.reshape(-1, regions, count)
+        known = ~np.isnan(split)
+        total = np.where(known, split, 0).sum(axis=1)
+        counted = known.sum(axis=1)
+        return np.where(counted > 0, total / np.maximum(counted, 1), np.nan)
+
+    return Run(
+        label_means(run.auroc)[0],
+        run.patients,
+        label_means(run.influence),
+        label_means(run.draws),
+    )
+
+
 @dataclass(frozen=True)
 class Row:
     """A method trained with S seeds and scored on the same test split."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import RecordError
-from harness.metrics.compare import Row, measure, row
+from harness.metrics.compare import Row, Run, measure, measure_regions, row
 from harness.metrics.evaluated import Evaluated
 from harness.metrics.families import Comparison, compare
 from harness.results.rescore import find_runs, stored
@@ -39,7 +39,7 @@ def compared(root: Path, first: str, second: str, resamples: int = 1000) -> Comp
     """
     runs = [_seeds(root, name) for name in (first, second)]
     one, two = (next(iter(seeds.values())) for seeds in runs)
-    if one.names.tolist() != two.names.tolist() or not _same(one.targets, two.targets):
+    if one.names.tolist() != two.names.tolist() or not _same(_truth(one), _truth(two)):
         raise RecordError(
             f"{first} and {second} were not scored on the same images and labels: nothing follows "
             "from their difference"
@@ -47,7 +47,8 @@ def compared(root: Path, first: str, second: str, resamples: int = 1000) -> Comp
     rows = [_row(name, seeds, resamples) for name, seeds in zip((first, second), runs, strict=True)]
     paired = set(runs[0]) == set(runs[1]) and len(runs[0]) > 1
     found = compare(rows[0], rows[1], paired)
-    return Compared(rows[0], rows[1], found, one.classes.tolist(), paired)
+    classes = one.need("region_classes") if _by_region(one) else one.classes
+    return Compared(rows[0], rows[1], found, classes.tolist(), paired)
 
 
 def _seeds(root: Path, name: str) -> Seeds:
@@ -64,11 +65,24 @@ def _seeds(root: Path, name: str) -> Seeds:
 
 
 def _row(name: str, seeds: Seeds, resamples: int) -> Row:
-    runs = [
-        measure(one.need("scores"), one.need("targets"), one.patients, resamples)
-        for one in seeds.values()
-    ]
-    return row(name, runs)
+    return row(name, [_run(one, resamples) for one in seeds.values()])
+
+
+def _run(one: Evaluated, resamples: int) -> Run:
+    if _by_region(one):
+        return measure_regions(
+            one.need("region_scores"), one.need("region_targets"), one.patients, resamples
+        )
+    return measure(one.need("scores"), one.need("targets"), one.patients, resamples)
+
+
+def _by_region(one: Evaluated) -> bool:
+    """Say whether a row is scored region by region: it says nothing of the whole image."""
+    return one.scores is None and one.region_scores is not None
+
+
+def _truth(one: Evaluated) -> Any:  # noqa: ANN401
+    return one.region_targets if _by_region(one) else one.targets
 
 
 def _same(first: Any, second: Any) -> bool:  # noqa: ANN401
