@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -190,14 +191,26 @@ class RehearsalTask(Task):
 
 
 def eight(samples: Samples) -> Samples:
-    """Return up to eight samples, half of them without any finding where labels are known."""
+    """Return up to eight samples, half of them without any finding where labels are known.
+
+    They are spread over the whole, so that a method that holds out patients finds several.
+    """
     labels = samples.labels
     if labels is None or len(samples) <= SAMPLES:
-        return samples.take(np.arange(min(SAMPLES, len(samples))))
+        return samples.take(_spread(np.arange(len(samples)), SAMPLES))
     normal = np.nan_to_num(labels).sum(axis=1) == 0
-    few = np.concatenate([np.flatnonzero(normal)[: SAMPLES // 2], np.flatnonzero(~normal)])
+    few = np.concatenate(
+        [_spread(np.flatnonzero(normal), SAMPLES // 2), _spread(np.flatnonzero(~normal), SAMPLES)]
+    )
     rest = np.setdiff1d(np.arange(len(samples)), few[:SAMPLES])
     return samples.take(np.sort(np.concatenate([few, rest])[:SAMPLES]))
+
+
+def _spread(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """Return up to `count` rows at even distances."""
+    if len(rows) <= count:
+        return rows
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)])
 
 
 def few(samples: Samples) -> Samples:

@@ -14,6 +14,7 @@ Lists = tuple[str, str]
 NOTES: Final[Mapping[str, str]] = {
     "phantom data": "Phantom data are drawn, not radiographs: their numbers compare with no paper.",
     "smoke budget": "A smoke budget shows that everything runs: its numbers reproduce nothing.",
+    "common recipe": "All classifiers trained alike, not as their papers say: to rank the methods.",
     "other test images": "Other test images are a part of the list, or another list altogether.",
     "other training lists": "Other training lists than those of the rows above.",
 }
@@ -47,7 +48,11 @@ def apart(page: Page, runs: Runs, usual: Lists | None) -> list[str]:
         reasons = ["other training lists"]
     else:
         reasons = []
-    return reasons + ([f"{runs.first['budget']} budget"] if runs.first["budget"] != "full" else [])
+    if runs.first["budget"] != "full":
+        reasons.append(f"{runs.first['budget']} budget")
+    if runs.first["recipe"] == "common":
+        reasons.append("common recipe")
+    return reasons
 
 
 def other_images(dataset: Mapping[str, Any]) -> bool:

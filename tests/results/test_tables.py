@@ -66,7 +66,7 @@ def test_a_measured_row_follows_the_row_that_it_regenerates(nih_auc, record):
     [
         ({"budget": "smoke"}, "smoke budget", "not comparable (smoke budget)"),
         ({"dataset": {"phantom": {}}}, "phantom data", "not comparable (phantom data)"),
-        ({"recipe": "common"}, "official split", "not comparable (common recipe)"),
+        ({"recipe": "common"}, "common recipe", "not comparable (common recipe)"),
         ({"tta": "ten-crop"}, "official split", "not comparable (TTA ten-crop, not none)"),
         (
             {"dataset": {"protocol": "chexnet-random"}},
