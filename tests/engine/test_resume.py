@@ -181,6 +181,15 @@ def test_sigterm_while_validating_ends_also_the_last_epoch(tmp_path):
         loop.train(stage, tmp_path, COMPUTE, SEED)
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """A process that a shell started in the background ignores Ctrl-C, and so would the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_once_stops_at_the_next_step_and_twice_at_once(tmp_path):
     def interrupts(times):
         left = [signal.SIGINT] * times
