@@ -1,4 +1,4 @@
-"""A finished run taken up again: its dataset, its test images and its trained model."""
+"""A finished run taken up again: its dataset and its test images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from harness import settings
 from harness.data.dataset import Dataset
@@ -16,11 +15,7 @@ from harness.data.opening import open_dataset
 from harness.data.splits import fingerprint
 from harness.engine.budget import budget as budget_named
 from harness.engine.job import Rows, used_rows
-from harness.engine.replay import load_model
-from harness.errors import DataError, RecordError
-from harness.home import home
-from harness.model.model import Model
-from harness.plugins import registry
+from harness.errors import DataError
 
 Record = Mapping[str, Any]
 
@@ -63,21 +58,3 @@ def test_rows(record: Record, dataset: Dataset, names: list[str]) -> Rows:
                 f"({value}, there {wanted[what]}); give the --root and the --data of that run"
             )
     return rows
-
-
-def model_of(record: Record, folder: Path, device: torch.device) -> Model:
-    """Return the trained model of the record in a folder.
-
-    Raises:
-        HarnessError: it is not on this machine, or of another version of the method.
-    """
-    stored = home() / "models" / folder.name
-    if not (stored / "model.json").exists():
-        raise RecordError(
-            f"the trained model of {record['label']} is not on this machine ({stored}): only "
-            "where it was trained can radiographs be pictured"
-        )
-    kind = registry().resolve("models", record["method"])
-    values = {name: entry["value"] for name, entry in record["hyperparameters"].items()}
-    made = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    return load_model(stored, made, device)

@@ -27,7 +27,7 @@ def explain(
     from tabulate import tabulate
 
     from harness.home import results as default_results
-    from harness.results.records import read_record
+    from harness.results.records import read_record, stage_sentence
     from harness.results.rescore import find_runs
 
     for folder in find_runs(results or default_results(), [row]):
@@ -35,7 +35,7 @@ def explain(
         print(f"\n{record['label']}, seed {record['seed']}: run {record['id']}")
         print(tabulate(list(_facts(record, folder)), tablefmt="plain", disable_numparse=True))
         for stage in record["stages"]:
-            print(_stage(stage))
+            print(stage_sentence(stage))
 
 
 def _facts(record: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
@@ -78,14 +78,3 @@ def _model(folder: Path) -> str:
 def _scores(record: Mapping[str, Any]) -> str:
     entry = record["scores"]
     return f"{entry['file']}, sha256 {entry['sha256'][:16]}" if entry else "none stored"
-
-
-def _stage(stage: Mapping[str, Any]) -> str:
-    if stage["kind"] == "map":
-        return f"map {stage['name']}: {stage['images']:,} images, digest {stage['digest']}"
-    shared = ", found in the cache" if stage["shared"] else ""
-    seconds = sum(stage["seconds"].values())
-    return (
-        f"stage {stage['name']}: {stage['epochs']} epochs of {stage['images']:,} images in "
-        f"{seconds:,.0f} s, best {stage['best_epoch'] or 'last'}, digest {stage['digest']}{shared}"
-    )

@@ -60,7 +60,7 @@ def pictures(
             rows = test_rows(record, dataset, evaluated.names.tolist())
             test = dataset.samples.take(rows)
             picked = named(test, names.split(",")) if names else choose(test, images)
-            written += _draw(record, folder, dataset, rows, picked, target, device)
+            written += _draw(folder, dataset, rows, picked, target, device)
         secret = record["dataset"]["credentialed"]
         note = " (of credentialed data: they have to stay in this private folder)" if secret else ""
         print(f"{written} pictures in {target}{note}")
@@ -89,7 +89,6 @@ def _target(record: Mapping[str, Any], results: Path, out: Path | None) -> Path:
 
 
 def _draw(
-    record: Mapping[str, Any],
     folder: Path,
     dataset: Dataset,
     rows: Rows,
@@ -101,18 +100,13 @@ def _draw(
 
     Batches know the place of an image in the whole test split, as they do when it is scored.
     """
-    import torch
-
-    from harness.cli.again import model_of
     from harness.data.store import prepare
-    from harness.engine.compute import Compute, make_deterministic, resolve_device
     from harness.engine.evaluate import evaluating
+    from harness.engine.predicting import open_trained
     from harness.pictures.figure import write_figure
 
-    make_deterministic()
-    precision = record["device"].get("precision", "fp32")
-    compute = Compute(torch.device(resolve_device(device)), precision)
-    model = model_of(record, folder, compute.device)
+    trained = open_trained(folder, device)
+    model, compute = trained.model, trained.compute
     test = prepare(dataset, model.view, rows[picked]).attach(dataset.samples, rows)
     batch = test.batch(picked, inputs_only=True).to(compute.device).floats()
     written = 0

@@ -18,6 +18,7 @@ from harness.errors import RecordError
 from harness.metrics.bootstrap import mean_draws, resampled_auroc
 from harness.metrics.clustered import clustered_variance, components, patient_sums
 from harness.metrics.ranking import Floats
+from harness.metrics.regions import label_means
 
 ONE_SEED = "no seed variance: no test"
 POWER = 0.8
@@ -69,18 +70,14 @@ def measure_regions(
     flat = (images, regions * count)
     run = measure(scores.reshape(flat), targets.reshape(flat), patients, resamples, seed)
 
-    def label_means(values: Floats) -> Floats:
-        split = values.reshape(-1, regions, count)
-        known = ~np.isnan(split)
-        total = np.where(known, split, 0).sum(axis=1)
-        counted = known.sum(axis=1)
-        return np.where(counted > 0, total / np.maximum(counted, 1), np.nan)
+    def by_label(values: Floats) -> Floats:
+        return label_means(values.reshape(-1, regions, count))
 
     return Run(
-        label_means(run.auroc)[0],
+        by_label(run.auroc)[0],
         run.patients,
-        label_means(run.influence),
-        label_means(run.draws),
+        by_label(run.influence),
+        by_label(run.draws),
     )
 
 

@@ -35,3 +35,11 @@ def region_auroc(scores: NDArray[Any], labels: NDArray[Any]) -> RegionAuroc:
     pairs = pairs.reshape(regions, classes)
     means = np.array([macro(column)[0] for column in pairs.T])
     return RegionAuroc(pairs, means, (~np.isnan(pairs)).sum(axis=0), macro(means)[0])
+
+
+def label_means(pairs: Floats) -> Floats:
+    """Average (B, R, C) over the regions in which a label is defined, NaN where it is in none."""
+    known = ~np.isnan(pairs)
+    counted = known.sum(axis=1)
+    means = np.where(known, pairs, 0).sum(axis=1) / np.maximum(counted, 1)
+    return np.where(counted > 0, means, np.nan)

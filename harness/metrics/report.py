@@ -12,7 +12,7 @@ from harness.metrics.auroc import auroc, macro
 from harness.metrics.bootstrap import Interval, counts, intervals
 from harness.metrics.calibration import brier, expected_calibration_error
 from harness.metrics.evaluated import Evaluated
-from harness.metrics.regions import region_auroc
+from harness.metrics.regions import label_means, region_auroc
 from harness.metrics.segmentation import organ_means
 from harness.metrics.strata import strata
 
@@ -124,10 +124,7 @@ def _region_intervals(
     images, regions, count = scores.shape
     flat = (images, regions * count)
     draws = resampled_auroc(scores.reshape(flat), targets.reshape(flat), evaluated.patients)
-    pairs = draws.reshape(-1, regions, count)
-    known = ~np.isnan(pairs)
-    each = np.where(known, pairs, 0).sum(1) / np.maximum(known.sum(1), 1)
-    each[known.sum(1) == 0] = np.nan
+    each = label_means(draws.reshape(-1, regions, count))
     defined = each[:, np.isfinite(labels)]
     limits = [_limits(each[:, c]) for c in range(count)]
     classes = [

@@ -5,7 +5,6 @@ Folders are given relative to the results: a page that is sent holds no path of 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from harness.provenance import spelled
 from harness.report.grids import Grid, Line
+from harness.results.records import sha256_of, stage_sentence
 from harness.results.schema import Record
 
 Fact = tuple[str, str]
@@ -99,30 +99,13 @@ def files(record: Record, folder: Path) -> list[Fact]:
     found = []
     for name in ("record.json", "scores.npz", "maps.npz"):
         if (folder / name).exists():
-            found.append((f"{record['folder']}/{name}", _sha256(folder / name)))
+            found.append((f"{record['folder']}/{name}", sha256_of(folder / name)))
     scores = record["scores"] or {}
     if scores.get("private"):
         found.append(("scores kept on the machine of the run", scores["sha256"]))
     return found
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def stages(record: Record) -> list[str]:
     """Return a sentence for each stage and map of a run."""
-    return [_stage(step) for step in record["stages"]]
-
-
-def _stage(step: Mapping[str, Any]) -> str:
-    if step["kind"] == "map":
-        return f"map {step['name']}: {step['images']:,} images, digest {step['digest']}"
-    seconds = sum(step["seconds"].values())
-    shared = ", found in the cache" if step.get("shared") else ""
-    kept = f"epoch {step['best_epoch']} kept" if step["best_epoch"] else "last epoch kept"
-    return (
-        f"stage {step['name']}: {step['epochs']} epochs of {step['images']:,} images in "
-        f"{seconds:,.0f} s, {kept}, digest {step['digest']}{shared}"
-    )
+    return [stage_sentence(step) for step in record["stages"]]
