@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -21,6 +22,7 @@ from harness import (
     random_flip,
 )
 from harness.data.samples import Column
+from harness.engine import loop, step
 from harness.engine.budget import Budget
 from harness.engine.compute import Compute
 from harness.engine.learning import LiveTask, learn
@@ -29,6 +31,7 @@ from harness.engine.recipe import PAPER
 CLASSES = ("Mass", "Nodule", "Edema")
 SIZE = 12
 COMPUTE = Compute(torch.device("cpu"), eval_batch=8)
+SEED = 5
 FULL = Budget("full")
 
 
@@ -155,3 +158,23 @@ def train(
     task.fresh = fresh
     learn(model, task, task.train_stage)
     return task
+
+
+class Killed(BaseException):
+    """Nobody catches it: as sudden as a signal, but at a step that the test chooses."""
+
+
+def train_killed_at(number, stage, folder, monkeypatch):
+    """Train until a forward of the sitting has been done; return whether it came so far."""
+    forward, done = step.Stepper.forward, []
+
+    def counted(self, *arguments):
+        if len(done) == number:
+            raise Killed
+        done.append(arguments)
+        return forward(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(step.Stepper, "forward", counted)
+        with pytest.raises(Killed):
+            loop.train(stage, folder, COMPUTE, SEED)

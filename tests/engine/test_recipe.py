@@ -8,6 +8,7 @@ import torch
 from engine_toys import (
     COMPUTE,
     FULL,
+    SEED,
     SIZE,
     Toy,
     bce,
@@ -16,12 +17,13 @@ from engine_toys import (
     plain,
     samples,
     train,
+    train_killed_at,
 )
 from torch.optim import SGD, Adam, AdamW
 
 from harness import Batch, Stage, center_crop
 from harness.data.draws import Draws
-from harness.engine import loop, step
+from harness.engine import loop
 from harness.engine.checkpoint import weights_hash
 from harness.engine.recipe import COMMON, PAPER, Common, recipe
 from harness.engine.rehearsal import rehearse
@@ -133,30 +135,15 @@ def test_a_budget_limits_the_common_recipe():
     assert [s["epochs"] for s in task.learnt.steps if s["kind"] == "stage"] == [1, 1]
 
 
-class Killed(BaseException):
-    """As sudden as a signal."""
-
-
 @pytest.mark.parametrize("number", [1, 7, 11])
 def test_interrupted_equals_uninterrupted(number, tmp_path, monkeypatch):
     make = lambda: SHORT.of(stage(), nothing)  # noqa: E731 - six batches an epoch, three epochs
     whole = make()
-    expected = loop.train(whole, tmp_path / "whole", COMPUTE, 5)
+    expected = loop.train(whole, tmp_path / "whole", COMPUTE, SEED)
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    forward, done = step.Stepper.forward, []
-
-    def counted(self, *arguments):
-        if len(done) == number:
-            raise Killed
-        done.append(arguments)
-        return forward(self, *arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(step.Stepper, "forward", counted)
-        with pytest.raises(Killed):
-            loop.train(make(), tmp_path / "cut", COMPUTE, 5)
+    train_killed_at(number, make(), tmp_path / "cut", monkeypatch)
     resumed = make()
-    state = loop.train(resumed, tmp_path / "cut", COMPUTE, 5)
+    state = loop.train(resumed, tmp_path / "cut", COMPUTE, SEED)
     assert weights_hash(resumed.network) == weights_hash(whole.network)
     assert state.history == expected.history
     assert [entry["rate"] for entry in state.history] == pytest.approx([1e-4, 0.75e-4, 0.25e-4])

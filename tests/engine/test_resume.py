@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_toys import COMPUTE, Toy, bce, jitter, noisy, samples, train
+from engine_toys import COMPUTE, SEED, Toy, bce, jitter, noisy, samples, train, train_killed_at
 from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
@@ -28,7 +28,6 @@ from harness.engine import checkpoint, loop, step
 from harness.engine.checkpoint import weights_hash
 from harness.errors import Interrupted, TrainingError
 
-SEED = 5
 HERE = Path(__file__).parent
 
 
@@ -90,26 +89,6 @@ def stage_of(scheduler="none", optimizer=AdamW):
         "stage", network, bce, samples(22), made, epochs=3, batch_size=4, accumulate=2,
         augment=jitter, scheduler=make(made), schedule=schedule, score=scores,
     )  # fmt: skip
-
-
-class Killed(BaseException):
-    """Nobody catches it: as sudden as a signal, but at a step that the test chooses."""
-
-
-def train_killed_at(number, stage, folder, monkeypatch):
-    """Train until a forward of the sitting has been done; return whether it came so far."""
-    forward, done = step.Stepper.forward, []
-
-    def counted(self, *arguments):
-        if len(done) == number:
-            raise Killed
-        done.append(arguments)
-        return forward(self, *arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(step.Stepper, "forward", counted)
-        with pytest.raises(Killed):
-            loop.train(stage, folder, COMPUTE, SEED)
 
 
 @pytest.mark.parametrize("often", [True, False], ids=["mid-epoch", "epoch"])
