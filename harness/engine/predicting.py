@@ -35,9 +35,13 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's model as it was trained; ``weights`` are the hashes of its stages' networks."""
+    """A run's model as it was trained, and where it is ``stored``.
+
+    ``weights`` are the hashes of its stages' networks.
+    """
 
     record: Mapping[str, Any]
+    stored: Path
     model: Model
     space: LabelSpace
     compute: Compute
@@ -99,7 +103,7 @@ def open_trained(folder: Path, device: str = "auto") -> Trained:
 
     learn(model, task, load)
     _check_weights(record, weights, stored)
-    return Trained(record, model, task.space, compute, weights)
+    return Trained(record, stored, model, task.space, compute, weights)
 
 
 def _constructed(record: Mapping[str, Any]) -> Model:

@@ -46,6 +46,13 @@ def save_model(folder: Path, learnt: Learnt, about: Mapping[str, Any]) -> None:
     write_json(folder / "model.json", {**about, "steps": steps})
 
 
+def stage_file(folder: Path, stage: str) -> Path:
+    """Return the file with a stage's weights in a folder that ``save_model`` wrote."""
+    steps = read_json(folder / "model.json")["steps"]
+    (file,) = {s["file"] for s in steps if (s["kind"], s["name"]) == ("stage", stage)}
+    return folder / str(file)
+
+
 def _link(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     try:

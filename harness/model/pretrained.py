@@ -1,4 +1,4 @@
-"""Pretrained weights by torchvision's name; missing ones are an error, never random ones."""
+"""Pretrained weights by torchvision's name or one's own; missing ones are an error, never random."""
 
 from __future__ import annotations
 
@@ -67,15 +67,24 @@ def _entry(name: str) -> object:
         return get_weight(name)
     except (ValueError, AttributeError, KeyError) as error:
         raise SettingError(
-            f"torchvision has no weights {name!r}; a name looks like ResNet34_Weights.IMAGENET1K_V1"
+            f"torchvision has no weights {name!r}, whose names look like "
+            f"ResNet34_Weights.IMAGENET1K_V1, and there is no {path_of(name)}, where "
+            "`harness weights take` puts those of a run"
         ) from error
 
 
 def read(name: str) -> tuple[Mapping[str, Tensor], str]:
-    """Return weights by name and sixteen hex digits of their file's sha256."""
+    """Return weights by name and sixteen hex digits of their file's sha256.
+
+    Says where weights come from that a run left (``harness weights take``): whoever begins with
+    them must know what they have seen.
+    """
     path = fetch(name)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return read_tensors(path)[0], digest
+    tensors, about = read_tensors(path)
+    if "origin" in about:
+        say(f"beginning with the weights {name}: {about['origin']}")
+    return tensors, digest
 
 
 def load_exactly(
