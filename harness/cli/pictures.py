@@ -39,7 +39,8 @@ def pictures(
     The images are those with boxes, spread over the classes and chosen by their names alone.
     Imported rows have ROC curves only.
     """
-    from harness.cli.again import dataset_of, test_rows
+    from harness.cli.again import test_rows
+    from harness.data.opening import dataset_of
     from harness.home import results as default_results
     from harness.pictures.choice import choose, named
     from harness.pictures.figure import write_figure

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -33,6 +34,29 @@ def open_dataset(text: str, root: Path | None, options: Mapping[str, str]) -> Da
         return kind(**values)  # type: ignore[no-any-return]
     found = find_root(name, Path(place) if colon else root, kind.obtain, kind.root_is)
     return kind(found, **values)  # type: ignore[no-any-return]
+
+
+def dataset_of(
+    record: Mapping[str, Any], root: Path | None = None, options: Sequence[str] = ()
+) -> Dataset:
+    """Return the dataset of a run, with the options it had unless others (``key=value``) are given.
+
+    Drawn ones are drawn as the record says, others have the options of the run's command.
+
+    Raises:
+        HarnessError: it cannot be opened.
+    """
+    name, drawn = record["dataset"]["name"], record["dataset"]["phantom"]
+    if name == "phantom" and not options:
+        return open_dataset(name, root, {key: str(value) for key, value in drawn.items()})
+    given = list(options) or _data_options(record.get("command", []))
+    return open_dataset(name, root, settings.pairs(given))
+
+
+def _data_options(command: Sequence[str]) -> list[str]:
+    """Return what followed ``--data`` in a command."""
+    after = [two for one, two in pairwise(command) if one == "--data"]
+    return after + [word.removeprefix("--data=") for word in command if word.startswith("--data=")]
 
 
 def _hint(kind: type, key: str) -> Any:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Pretrained weights by torchvision's name or one's own; missing ones are an error, never random."""
+"""Pretrained weights, torchvision's or one's own, by name; missing ones are an error."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.dataset import Dataset
-from harness.data.opening import open_dataset
+from harness.data.opening import dataset_of
 from harness.errors import HarnessError
 from harness.metrics.boxes import Annotated
 from harness.metrics.boxes_report import of_boxes
@@ -143,13 +143,10 @@ def _looked(lines: Sequence[Line], folders: Mapping[str, Path]) -> list[Looked]:
 
 
 def _opened(record: Record, roots: Sequence[str]) -> Dataset:
-    """Open the data of a record: drawn phantoms from its own settings, else from their root."""
-    data = record["dataset"]
-    if data["name"] == "phantom":
-        options = {key: str(value) for key, value in data["phantom"].items()}
-        return open_dataset("phantom", None, options)
-    given = [text for text in roots if text.partition(":")[0] == data["name"]]
-    return open_dataset(given[0] if given else data["name"], None, {})
+    """Open the data of a record, where its ``name:ROOT`` says or a run would find them."""
+    pairs = (text.partition(":")[::2] for text in roots)
+    given = [Path(root) for name, root in pairs if name == record["dataset"]["name"]]
+    return dataset_of(record, given[0] if given else None)
 
 
 def _same_data(dataset: Dataset, record: Record) -> bool:

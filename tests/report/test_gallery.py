@@ -79,7 +79,7 @@ def test_other_phantoms_are_refused(phantoms, written, shown, monkeypatch, chang
     evaluated, about = phantoms()
     written(evaluated, dataset={**about, "name": "nih"}, heavy=True)
     other = DrawnPhantom(**OPTIONS, **change)
-    monkeypatch.setattr("harness.report.gallery.open_dataset", lambda *words: other)
+    monkeypatch.setattr("harness.report.gallery.dataset_of", lambda *words: other)
     assert "is not the one that these runs saw" in shown().missing
 
 
@@ -100,7 +100,7 @@ def test_a_licence_that_is_not_known_shows_nothing(phantoms, written, shown, nam
 
 
 def test_credentialed_images_are_never_opened(predictions, written, shown, monkeypatch):
-    monkeypatch.setattr("harness.report.gallery.open_dataset", lambda *words: pytest.fail("opened"))
+    monkeypatch.setattr("harness.report.gallery.dataset_of", lambda *words: pytest.fail("opened"))
     monkeypatch.setattr("harness.report.gallery.stored", lambda folder: pytest.fail("read"))
     written(predictions(), dataset={"name": "chexpert", "credentialed": True})
     assert shown().missing.startswith("Credentialed data")
