@@ -27,8 +27,9 @@ def explain(
     from tabulate import tabulate
 
     from harness.home import results as default_results
-    from harness.results.records import read_record, stage_sentence
+    from harness.results.records import read_record
     from harness.results.rescore import find_runs
+    from harness.results.telling import stage_sentence
 
     for folder in find_runs(results or default_results(), [row]):
         record = read_record(folder)
@@ -41,29 +42,14 @@ def explain(
 def _facts(record: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
     from harness.home import home
     from harness.provenance import ELSEWHERE, spelled
+    from harness.results.telling import lists, made_with
 
-    data, git, command = record["dataset"], record["git"], spelled(record["command"])
-    changed = " with uncommitted changes" if git.get("changed") else ""
-    set_by_hand = [
-        f"{name}={entry['value']} ({entry['origin']})"
-        for name, entry in record["hyperparameters"].items()
-        if entry["origin"] != "default"
-    ]
+    command = spelled(record["command"])
     facts = [
         ("command", command),
         ("", _ELSEWHERE.format(ELSEWHERE) if ELSEWHERE in command else ""),
-        ("dataset", f"{data['name']}, protocol {data['protocol']}"),
-        *[(f"  {split}", digest) for split, digest in data["fingerprints"].items()],
-        ("  labels", ", ".join(f"{k}: {v}" for k, v in data["policy"].items())),
-        ("  phantom", ", ".join(f"{k}={v}" for k, v in (data["phantom"] or {}).items())),
-        ("budget, recipe, TTA", ", ".join(record[k] for k in ("budget", "recipe", "tta"))),
-        ("not by default", ", ".join(set_by_hand)),
-        ("weights", ", ".join(f"{k} {v}" for k, v in record.get("weights", {}).items())),
-        ("selected by", record.get("selection") or ""),
-        ("device", ", ".join(f"{k}: {v}" for k, v in record["device"].items())),
-        ("versions", ", ".join(f"{k} {v}" for k, v in record["versions"].items())),
-        ("commit", git.get("commit", "") + changed),
-        ("merged from", ", ".join(record.get("merged_from", []))),
+        *made_with(record),
+        *lists(record),
         ("record", str(folder / "record.json")),
         ("scores", _scores(record)),
         ("trained model", _model(home() / "models" / folder.name)),

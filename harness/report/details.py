@@ -5,17 +5,15 @@ Folders are given relative to the results: a page that is sent holds no path of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.provenance import spelled
 from harness.report.grids import Grid, Line
-from harness.results.records import sha256_of, stage_sentence
+from harness.results.records import sha256_of
 from harness.results.schema import Record
-
-Fact = tuple[str, str]
+from harness.results.telling import Fact
 
 
 @dataclass(frozen=True)
@@ -52,43 +50,6 @@ def cells(grid: Grid, line: Line) -> list[Cell]:
     ]
 
 
-def facts(record: Record) -> list[Fact]:
-    """Return with what one run was made, as ``harness explain`` tells it."""
-    data, git = record["dataset"], record["git"]
-    plugin = record.get("plugin", {})
-    found = [
-        ("dataset", f"{data['name']}, protocol {data['protocol']}"),
-        ("labels", _pairs(data["policy"])),
-        ("phantom", _pairs(data["phantom"] or {})),
-        ("budget, recipe, TTA", ", ".join(record[key] for key in ("budget", "recipe", "tta"))),
-        ("settings", ", ".join(_settings(record))),
-        ("weights", _pairs(record.get("weights", {}))),
-        ("selected by", record.get("selection") or ""),
-        ("plugin", " ".join(str(plugin.get(key, "")) for key in ("origin", "version")).strip()),
-        ("device", _pairs(record["device"], ": ")),
-        ("versions", _pairs(record["versions"])),
-        ("commit", git.get("commit", "") + (" with changes" if git.get("changed") else "")),
-        ("pixels", data.get("pixels", "")),
-        ("notes", " ".join(record.get("notes", ()))),
-    ]
-    return [(name, str(value)) for name, value in found if value]
-
-
-def prints(record: Record) -> list[Fact]:
-    """Return the whole fingerprint of each split."""
-    return [(part, str(digest)) for part, digest in record["dataset"]["fingerprints"].items()]
-
-
-def _pairs(values: Mapping[str, Any], between: str = " ") -> str:
-    return ", ".join(f"{name}{between}{value}" for name, value in values.items())
-
-
-def _settings(record: Record) -> Iterator[str]:
-    for name, entry in record["hyperparameters"].items():
-        origin = "" if entry["origin"] == "default" else f" ({entry['origin']})"
-        yield f"{name}={entry['value']}{origin}"
-
-
 def command(record: Record) -> str:
     """Return what to type to make a run again."""
     return spelled(record["command"])
@@ -104,8 +65,3 @@ def files(record: Record, folder: Path) -> list[Fact]:
     if scores.get("private"):
         found.append(("scores kept on the machine of the run", scores["sha256"]))
     return found
-
-
-def stages(record: Record) -> list[str]:
-    """Return a sentence for each stage and map of a run."""
-    return [stage_sentence(step) for step in record["stages"]]

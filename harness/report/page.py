@@ -22,6 +22,7 @@ from harness.report.grids import METRICS, NAMES, Grid, grids
 from harness.report.panels import panel
 from harness.report.training import costs, devices, trained
 from harness.report.verdicts import built, verdicts
+from harness.results import telling
 from harness.results.blocks import NOTES
 from harness.results.form import Row, Table
 from harness.results.records import find_records, read_record
@@ -172,8 +173,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     named: dict[str, Any] = {"show": show, "rate": rate, "references": references}
-    named |= {"details": details, "charts": charts, "footnotes": footnotes, "scale": _scale}
-    named |= {"bar": _bar, "trained": trained, "costs": costs, "devices": devices}
+    named |= {"details": details, "telling": telling, "charts": charts, "footnotes": footnotes}
+    named |= {"scale": _scale, "bar": _bar, "trained": trained, "costs": costs, "devices": devices}
     named |= {"MARKS": MARKS, "SIGNS": SIGNS, "NOTES": NOTES, "METRICS": METRICS}
     environment.globals.update(named)
     environment.filters["method"] = _method

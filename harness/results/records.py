@@ -199,15 +199,3 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def stage_sentence(stage: Mapping[str, Any]) -> str:
-    """Say in a sentence what a stage or a map of a record was and took."""
-    if stage["kind"] == "map":
-        return f"map {stage['name']}: {stage['images']:,} images, digest {stage['digest']}"
-    shared = ", found in the cache" if stage.get("shared") else ""
-    seconds = sum(stage["seconds"].values())
-    return (
-        f"stage {stage['name']}: {stage['epochs']} epochs of {stage['images']:,} images in "
-        f"{seconds:,.0f} s, best {stage['best_epoch'] or 'last'}, digest {stage['digest']}{shared}"
-    )
