@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="A row: run id, label or record folder.")],
+    first: Annotated[str, typer.Argument(help="A row: run id, label, method or record folder.")],
     second: Annotated[str, typer.Argument(help="Another row on the same test images.")],
     results: Annotated[Path | None, typer.Option(help="Where records lie.")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Resamples of patients.")] = 1000,

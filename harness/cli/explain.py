@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    row: Annotated[str, typer.Argument(help="A run id, label or record folder.")],
+    row: Annotated[str, typer.Argument(help="A run id, label, method or record folder.")],
     results: Annotated[Path | None, typer.Option(help="Where records lie.")] = None,
 ) -> None:
     """Say how a measured row was made: what to type to make it again, and with what it was made."""

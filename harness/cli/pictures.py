@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def pictures(
-    run: Annotated[str, typer.Argument(help="A run id, label or record folder.")],
+    run: Annotated[str, typer.Argument(help="A run id, label, method or record folder.")],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Where they go; by default HARNESS_HOME.")
     ] = None,

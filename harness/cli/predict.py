@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Annotated[str, typer.Argument(help="A measured row: run id, label or record folder.")],
+    run: Annotated[str, typer.Argument(help="A measured row: run id, label, method or folder.")],
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG or DICOM files.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where pictures go; ./predictions/RUN.")

@@ -29,7 +29,7 @@ def fetch(
 
 
 def take(
-    run: Annotated[str, typer.Argument(help="A measured row: run id, label or record folder.")],
+    run: Annotated[str, typer.Argument(help="A measured row: run id, label, method or folder.")],
     name: Annotated[str, typer.Argument(help="What to call them: --set weights=NAME.")],
     stage: Annotated[str | None, typer.Option(help="Whose weights; the last stage's.")] = None,
     under: Annotated[str, typer.Option(help="Prefix of the tensors to take, e.g. resnet.")] = "",

@@ -21,7 +21,7 @@ def metrics_of(evaluated: Evaluated) -> dict[str, Any]:
 
 
 def find_runs(root: Path, wanted: Sequence[str] | None) -> list[Path]:
-    """Return the folders of records named by folder, by run id or by label; all for None.
+    """Return the folders of records named by folder, run id or label, else method; all for None.
 
     Raises:
         RecordError: a name fits no record.
@@ -31,12 +31,14 @@ def find_runs(root: Path, wanted: Sequence[str] | None) -> list[Path]:
         return [root / record["folder"] for record in records]
     found = []
     for name in wanted:
-        fits = [root / r["folder"] for r in records if name in (r["id"], r["label"], r["folder"])]
-        if not fits and (Path(name) / "record.json").exists():
-            fits = [Path(name)]
-        if not fits:
-            raise RecordError(f"no record in {root} is, or has the id or label, {name!r}")
-        found.extend(fits)
+        fits = [r for r in records if name in (r["id"], r["label"], r["folder"])]
+        fits = fits or [r for r in records if name == r["method"]]
+        if fits:
+            found.extend(root / record["folder"] for record in fits)
+        elif (Path(name) / "record.json").exists():
+            found.append(Path(name))
+        else:
+            raise RecordError(f"no record in {root} is, or has the id, label or method, {name!r}")
     return found
 
 

@@ -223,3 +223,18 @@ def test_an_import_never_replaces_other_predictions(tmp_path):
     refuse_other_scores(tmp_path, same)
     with pytest.raises(RecordError, match="other predictions"):
         refuse_other_scores(tmp_path, Evaluated(names, names, np.array(["c"]), scores=scores + 0.1))
+
+
+def test_a_row_with_settings_is_found_by_the_name_of_its_method(harness):
+    """``toy`` finds ``toy[epochs=1]`` as long as no row has that very label."""
+    assert harness(*TOY).code == 0
+    ended = harness("explain", "toy")
+    assert ended.code == 0, ended.error
+    assert "toy[epochs=1], seed 0" in ended.out
+    assert harness("run", "--device", "cpu", "--plugin", "toy", "--dataset", "toyset").code == 0
+    ended = harness("explain", "toy")
+    assert "toy, seed 0" in ended.out
+    assert "toy[epochs=1]" not in ended.out
+    ended = harness("explain", "toys")
+    assert ended.code == 1
+    assert "has the id, label or method, 'toys'" in ended.error
