@@ -29,7 +29,7 @@ def find_runs(root: Path, wanted: Sequence[str] | None) -> list[Path]:
     records = find_records(root)
     if not wanted:
         return [root / record["folder"] for record in records]
-    found = []
+    found: list[Path] = []
     for name in wanted:
         fits = [r for r in records if name in (r["id"], r["label"], r["folder"])]
         fits = fits or [r for r in records if name == r["method"]]
