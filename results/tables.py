@@ -1,0 +1,240 @@
+"""Print the tables of README.md from the records beside it: ``python results/tables.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.metrics.boxes_report import of_boxes
+from harness.metrics.localization import Localized, box_means, localize
+from harness.results.comparing import compared
+from harness.results.records import find_records
+from harness.results.rescore import stored
+
+HERE = Path(__file__).parent
+Record = Mapping[str, Any]
+Rows = Iterator[tuple[str, ...]]
+RECORDS = find_records(HERE)
+
+SCHEMES = ("semi-supervised", "supervised", "unet")
+SPREADS = (0.0, 0.5, 1.0, 2.0)
+LOCALIZERS = {  # rows of the study of alignment: method and what sets it apart
+    "resnet50": ("resnet50", "augment", "none"),
+    "resnet50[augment=affine]": ("resnet50", "augment", "affine"),
+    "resnet50-aligned": ("resnet50-aligned", "perceptual", 0.0),
+    "dm-attention": ("dm-attention", "masks", "disease"),
+    "dm-attention[masks=pseudo]": ("dm-attention", "masks", "pseudo"),
+    "dm-attention[masks=uniform]": ("dm-attention", "masks", "uniform"),
+    "dm-prior": ("dm-prior", "masks", "disease"),
+}
+
+
+def runs(method: str, dataset: str = "phantom", **drawn: object) -> list[Record]:
+    """Return the runs of a method on data drawn with these options, the first seed first."""
+    fits = [
+        record
+        for record in RECORDS
+        if record["method"] == method
+        and record["dataset"]["name"] == dataset
+        and drawn.items() <= dict(record["dataset"]["phantom"]).items()
+    ]
+    return sorted(fits, key=lambda record: int(record["seed"]))
+
+
+def setting(record: Record, name: str) -> Any:  # noqa: ANN401
+    """Return a hyperparameter."""
+    return record["hyperparameters"][name]["value"]
+
+
+def number(value: float, digits: int = 3, sign: str = "") -> str:
+    """Write a number without the zero before its point."""
+    text = f"{value:{sign}.{digits}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
+
+
+def between(value: float, low: float, high: float, digits: int = 3, sign: str = "") -> str:
+    """Write a value with its interval."""
+    return f"{number(value, digits, sign)} ({number(low, digits)} to {number(high, digits)})"
+
+
+def measured(entry: Mapping[str, float], digits: int = 3) -> str:
+    """Write a measured value of a record with its interval."""
+    return between(entry["value"], entry["low"], entry["high"], digits)
+
+
+def difference(one: Record, two: Record) -> str:
+    """Write by how much a mean AUROC is above another, one seed each, interval over patients."""
+    mean = compared(HERE, one["folder"], two["folder"]).comparison.mean
+    reach = 1.959964 * mean.patient_error
+    return between(mean.value, mean.value - reach, mean.value + reach, sign="+")
+
+
+def organs(record: Record, digits: int) -> Iterator[str]:
+    """Yield Dice and boundary distance of lungs and heart."""
+    for organ in ("lungs", "heart"):
+        found = record["metrics"]["segmentation"][organ]
+        yield from (measured(found["dice"]), measured(found["boundary"], digits))
+
+
+def segmentation() -> Rows:
+    """Yield Anatomy X-Net's segmenters on phantoms, without and with a shift of style."""
+    every = runs("anatomy-xnet", size=128, images=1000)
+    for shift in (False, True):
+        for labelled in (200, 10):
+            for scheme in SCHEMES:
+                wanted = shift, labelled, scheme
+                (record,) = (r for r in every if _segmented(r) == wanted)
+                style = "shift" if shift else "none"
+                yield style, str(labelled), f"`{scheme}`", *organs(record, 2)
+
+
+def _segmented(record: Record) -> tuple[bool, int, str]:
+    own = setting(record, "labelled_images"), setting(record, "segmentation")
+    return bool(record["auxiliary"]), *own
+
+
+def films() -> Rows:
+    """Yield the segmenters on held-out films."""
+    for record in sorted(runs("anatomy-xnet", "jsrt"), key=lambda r: setting(r, "segmentation")):
+        yield f"`{setting(record, 'segmentation')}`", *organs(record, 1)
+
+
+def graphs() -> Rows:
+    """Yield AnaXNet and its controls where findings spread, and where they do not."""
+    for method in ("anaxnet", "chexgcn", "faster-rcnn"):
+        for graph in ("jaccard", "random", "identity") if method == "anaxnet" else ("",):
+            both = [
+                next(
+                    r
+                    for r in runs(method, neighbours=on)
+                    if not graph or setting(r, "graph") == graph
+                )
+                for on in (True, False)
+            ]
+            entropies = [
+                f"{r['kept']['attention']['entropy']:.3f}" for r in both if method == "anaxnet"
+            ]
+            yield (
+                f"`{method}[graph={graph}]`" if graph in ("random", "identity") else f"`{method}`",
+                *(measured(r["metrics"]["region_auroc"]["mean"]) for r in both),
+                ", ".join(entropies),
+            )
+
+
+def weightings() -> Rows:
+    """Yield CXR-IRNet with no masks, its own and shuffled ones on three kinds of phantoms."""
+    kinds = {
+        "distractors (default)": {"distractors": 1.0, "outside": 0.0},
+        "no distractors": {"distractors": 0.0},
+        "distractors, half of the focal findings outside the masks": {"outside": 0.5},
+    }
+    for name, drawn in kinds.items():
+        every = [r for r in runs("cxr-irnet", **drawn) if setting(r, "unet_epochs") == 4]
+        plain = next(r for r in every if setting(r, "weighting") == "none")
+        weighted = [r for r in every if setting(r, "weighting") != "none"]
+        own = next(r for r in weighted if setting(r, "masks") != "shuffled")
+        shuffled = next(r for r in weighted if setting(r, "masks") == "shuffled")
+        found = own["metrics"]["segmentation"]
+        dices = [number(found[o]["dice"]["value"], 2) for o in ("left_lung", "right_lung", "heart")]
+        yield (
+            name,
+            *(measured(r["metrics"]["auroc"]["mean"]) for r in (plain, own, shuffled)),
+            difference(own, plain),
+            difference(own, shuffled),
+            ", ".join(dices),
+        )
+
+
+def localizer(row: str, spread: float, priors: bool) -> Record:
+    """Return the run of a row of the study of alignment."""
+    method, name, value = LOCALIZERS[row]
+    every = runs(method, pose_spread=spread, location_priors=priors, size=160)
+    return next(r for r in every if setting(r, name) == value)
+
+
+def landmarks() -> Rows:
+    """Yield the landmark errors before and after alignment."""
+    for priors in (True, False):
+        for spread in SPREADS:
+            kept = localizer("resnet50-aligned", spread, priors)["kept"]["landmarks"]
+            steps = "error_before", "error_after", "scatter_before", "scatter_after"
+            cells = (between(*kept[step], digits=2) for step in steps)
+            yield "on" if priors else "off", f"{spread:g}", *cells
+
+
+def localization(priors: bool, measure: str) -> Rows:
+    """Yield what each row finds at each spread, the mean over classes."""
+    for row in LOCALIZERS:
+        found = (localizer(row, s, priors)["metrics"]["localization"] for s in SPREADS)
+        yield f"`{row}`", *(measured(f["chestx-ray8"][measure]["mean"]) for f in found)
+
+
+def aurocs(priors: bool) -> Rows:
+    """Yield the mean AUROC of each row at each spread."""
+    for row in LOCALIZERS:
+        found = (localizer(row, s, priors)["metrics"]["auroc"]["mean"] for s in SPREADS)
+        yield f"`{row}`", *(measured(mean) for mean in found)
+
+
+CONTRASTS = (
+    ("resnet50-aligned", "resnet50"),
+    ("resnet50[augment=affine]", "resnet50"),
+    ("resnet50-aligned", "resnet50[augment=affine]"),
+    ("dm-attention", "resnet50-aligned"),
+    ("dm-attention", "dm-attention[masks=uniform]"),
+    ("dm-attention", "dm-attention[masks=pseudo]"),
+    ("dm-attention", "dm-prior"),
+)
+
+
+def contrasts(priors: bool) -> Rows:
+    """Yield how much more a row finds at IoU 0.3 than another, box by box."""
+    for one, two in CONTRASTS:
+        cells = []
+        for spread in SPREADS:
+            pair = [localizer(row, spread, priors) for row in (one, two)]
+            first, second = (_localized(record["folder"]) for record in pair)
+            gain = first.found(0.3).astype(float) - second.found(0.3)
+            classes = len(pair[0]["metrics"]["auroc"]["classes"])
+            mean = box_means(gain, first.annotated, classes).macro
+            cells.append(between(mean.value, mean.low, mean.high, sign="+"))
+        yield f"`{one}` - `{two}`", *cells
+
+
+@cache
+def _localized(folder: str) -> Localized:
+    _, evaluated = stored(HERE / folder)
+    return localize("chestx-ray8", *of_boxes(evaluated))
+
+
+def markdown(head: str, rows: Rows) -> str:
+    """Write a table; the cells of its head are given between bars."""
+    lines = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([f"| {head} |", "|" + "---|" * len(head.split("|")), *lines])
+
+
+def tables() -> Iterator[str]:
+    """Yield every table."""
+    organ = "lungs, Dice | lungs, boundary | heart, Dice | heart, boundary"
+    yield markdown(f"style shift | labelled | method | {organ}", segmentation())
+    yield markdown(f"method | {organ}", films())
+    yield markdown("row | spread | independent | attention's entropy", graphs())
+    yield markdown(
+        "phantom | `weighting=none` | own masks | `masks=shuffled` | own minus none | "
+        "own minus shuffled | Dice of the masks: lungs, heart",
+        weightings(),
+    )
+    steps = "error before | error after | scatter before | scatter after"
+    yield markdown(f"class priors | pose spread | {steps}", landmarks())
+    spreads = " | ".join(f"spread {spread:g}" for spread in SPREADS)
+    for priors in (True, False):
+        yield markdown(f"row | {spreads}", localization(priors, "iou>0.3"))
+        yield markdown(f"difference | {spreads}", contrasts(priors))
+        yield markdown(f"row | {spreads}", localization(priors, "pointing"))
+        yield markdown(f"row | {spreads}", aurocs(priors))
+
+
+if __name__ == "__main__":
+    print("\n\n".join(tables()))
