@@ -177,17 +177,15 @@ class AlignedResNet50(ResNet50):
             "anchor", lambda: normal_anchor(task.train, self.anchor_images), self.anchor_images
         )
         self.anchor: Tensor = kept["image"]
-        judge = Judge(self.network.resnet)
+        judge = Judge(self.network.resnet) if self.perceptual else None
+        weights = {"euclidean": self.euclidean, "perceptual": self.perceptual}
         task.load(aligner.resnet, self.alignment_weights, without=("fc.",))
 
         def loss(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
             aligned, _ = network(batch.images)
             blurred = smooth(aligned, self.size // self.cells)
             losses = alignment_losses(blurred, self.anchor[None].to(blurred), judge)
-            return {
-                "euclidean": self.euclidean * losses["euclidean"],
-                "perceptual": self.perceptual * losses["perceptual"],
-            }
+            return {name: weights[name] * loss for name, loss in losses.items()}
 
         return Stage(
             "alignment",

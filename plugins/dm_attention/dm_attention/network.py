@@ -118,20 +118,25 @@ class Judge(nn.Module):
         return feature_maps(self.resnet, images)
 
 
-def alignment_losses(blurred: Tensor, anchor: Tensor, judge: Judge) -> dict[str, Tensor]:
+def alignment_losses(
+    blurred: Tensor, anchor: Tensor, judge: Judge | None = None
+) -> dict[str, Tensor]:
     """Compare blurred aligned images (B, 1, H, W) with the anchor (1, 1, H, W), Eq. 7 and 8.
 
     Both are mean squared differences, per layer for Eq. 7: the printed sum of Eq. 8 over all
-    pixels would drown Eq. 7. Pixels are compared on the scale from -1 to 1.
+    pixels would drown Eq. 7. Pixels are compared on the scale from -1 to 1. Without a judge there
+    is Eq. 8 alone.
     """
-    with torch.no_grad():
-        targets = judge(anchor)
-    layers = zip(judge(blurred), targets, strict=True)
-    perceptual = [
-        F.mse_loss(seen.float(), target.float().expand_as(seen)) for seen, target in layers
-    ]
-    euclidean = F.mse_loss(2 * blurred, 2 * anchor.expand_as(blurred))
-    return {"euclidean": euclidean, "perceptual": torch.stack(perceptual).sum()}
+    losses = {"euclidean": F.mse_loss(2 * blurred, 2 * anchor.expand_as(blurred))}
+    if judge is not None:
+        with torch.no_grad():
+            targets = judge(anchor)
+        layers = zip(judge(blurred), targets, strict=True)
+        perceptual = [
+            F.mse_loss(seen.float(), target.float().expand_as(seen)) for seen, target in layers
+        ]
+        losses["perceptual"] = torch.stack(perceptual).sum()
+    return losses
 
 
 class Classifier(nn.Module):

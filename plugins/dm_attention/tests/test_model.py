@@ -6,7 +6,7 @@ import torch
 from dm_attention.aligned import AlignedResNet50, ResNet50, normal_anchor
 from dm_attention.masks import DISEASES, NEVER, min_max
 from dm_attention.model import DMAttention, DMPrior
-from dm_attention.network import Alignment
+from dm_attention.network import Alignment, Judge
 
 from harness import Batch, DataError, LabelSpace, Samples, SettingError, View
 from harness.testing import stand
@@ -68,6 +68,18 @@ def test_aligned_pixels_are_where_to_original_says():
     expected = seen.to_original[0] @ torch.stack([x, y, torch.ones_like(x)])
     read = seen.images[:, 0, y.long(), x.long()] * 256
     torch.testing.assert_close(read, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.usefixtures("slim_networks")
+def test_what_weighs_nothing_is_not_computed(monkeypatch):
+    """A judge costs more than the alignment itself; without a weight it is not asked."""
+    asked = []
+    monkeypatch.setattr(Judge, "forward", lambda self, images: asked.append(len(images)))
+    entry = trained(AlignedResNet50(**ALIGNED, perceptual=0.0)).task.learnt.steps
+    (alignment,) = (step for step in entry if step["name"] == "alignment")
+    assert asked == []
+    assert "perceptual" not in alignment["history"][0]
+    assert alignment["history"][0]["euclidean"] > 0
 
 
 @pytest.mark.usefixtures("slim_networks")

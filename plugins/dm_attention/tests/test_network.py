@@ -127,6 +127,7 @@ def test_alignment_losses_are_mean_squares_on_the_scale_from_minus_one_to_one(cl
     assert losses["perceptual"].item() == pytest.approx(by_hand, rel=1e-4)
     same = alignment_losses(anchor, anchor, judge)
     assert [float(loss) for loss in same.values()] == [0.0, 0.0]
+    assert alignment_losses(blurred, anchor) == {"euclidean": losses["euclidean"]}
 
 
 def test_losses_reach_the_pose_but_not_the_judge(classifier):
