@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -10,6 +13,23 @@ from harness.engine.compute import Compute
 from harness.engine.evaluate import evaluating, networks
 from harness.engine.feed import plain_feed
 from harness.model.model import Model
+
+
+@contextmanager
+def counting(model: object) -> Iterator[FlopCounterMode]:
+    """Count the operations of predictions inside the block, with a model's parameters frozen.
+
+    torch's counter follows gradients of whatever wants any, which inference mode has none of.
+    """
+    wanting = [p for net in networks(model) for p in net.parameters() if p.requires_grad]
+    try:
+        for parameter in wanting:
+            parameter.requires_grad_(False)
+        with FlopCounterMode(display=False) as counter:
+            yield counter
+    finally:
+        for parameter in wanting:
+            parameter.requires_grad_(True)
 
 
 def flops_per_image(model: Model, samples: Samples, compute: Compute) -> tuple[int, int]:
@@ -21,6 +41,6 @@ def flops_per_image(model: Model, samples: Samples, compute: Compute) -> tuple[i
     held = {id(p): p.numel() for network in networks(model) for p in network.parameters()}
     one = np.zeros(1, dtype=np.int64)
     batch = next(iter(plain_feed(samples, one, 1, compute.device, inputs_only=True)))
-    with evaluating(model), FlopCounterMode(display=False) as counter:
+    with evaluating(model), counting(model) as counter:
         model.predict(batch)
     return sum(held.values()), counter.get_total_flops()

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from harness.data.batch import Batch
 from harness.data.samples import Samples
@@ -25,6 +24,7 @@ from harness.engine.compute import Compute, placed
 from harness.engine.distributed import Ranks
 from harness.engine.evaluate import Predictions, evaluating, predict
 from harness.engine.feed import Draw, feed, plain_feed
+from harness.engine.flops import counting
 from harness.engine.learning import learn
 from harness.engine.maps import find_annotated, stored
 from harness.engine.recipe import PAPER, Recipe, check_size
@@ -258,7 +258,7 @@ def rehearse(
     seen = few(task.validation)
     with muted():
         learn(actor, task, task.try_stage)
-        with FlopCounterMode(display=False) as counter:
+        with counting(actor) as counter:
             said = predict(actor, actor.predict, seen, compute, detailed=np.arange(len(seen)))
     if recipe is not PAPER and not task.classifiers and any(p.kind == "stage" for p in task.plan):
         raise TrainingError(
