@@ -145,7 +145,7 @@ def _looked(lines: Sequence[Line], folders: Mapping[str, Path]) -> list[Looked]:
 def _opened(record: Record, roots: Sequence[str]) -> Dataset:
     """Open the data of a record, where its ``name:ROOT`` says or a run would find them."""
     pairs = (text.partition(":")[::2] for text in roots)
-    given = [Path(root) for name, root in pairs if name == record["dataset"]["name"]]
+    given = [Path(root) for name, root in pairs if root and name == record["dataset"]["name"]]
     return dataset_of(record, given[0] if given else None)
 
 
