@@ -80,13 +80,14 @@ def _evaluated(dataset: Dataset, predictions: Path) -> tuple[Evaluated, bool]:
     read = read_predictions(predictions, test.names.tolist(), dataset.space.classes)
     scores, were_logits = probabilities(read)
     columns = ("metadata", "follow_up", "sizes", "boxes", "box_classes")
+    known: dict[str, Any] = {name: test.column(name) for name in columns}
     evaluated = Evaluated(
         names=test.names,
         patients=test.patients,
         classes=np.array(dataset.space.classes),
         targets=test.labels,
         scores=scores,
-        **{name: test.column(name) for name in columns},
+        **known,
     )
     return evaluated, were_logits
 

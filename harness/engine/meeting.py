@@ -37,7 +37,7 @@ def evaluated_of(said: Predictions, test: Samples, *, by_study: bool = False) ->
 def _by_study(evaluated: Evaluated, studies: Array) -> Evaluated:
     """Return one row a study: the largest score and label of its images, as CheXpert is scored."""
     names, first, study = np.unique(studies, return_index=True, return_inverse=True)
-    best = {}
+    best: dict[str, Any] = {}
     for name in ("scores", "targets"):
         values = evaluated.need(name)
         best[name] = np.full((len(names), values.shape[1]), -np.inf, dtype=values.dtype)

@@ -12,7 +12,7 @@ from harness.metrics.bootstrap import Interval
 from harness.metrics.boxes import Annotated
 from harness.metrics.evaluated import Evaluated
 from harness.metrics.heatmaps import HeatMaps
-from harness.metrics.localization import Localized, box_means, localize
+from harness.metrics.localization import BoxMeans, Localized, localize, means_over_boxes
 from harness.metrics.protocols import PROTOCOLS
 
 IOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
@@ -33,7 +33,7 @@ def localization_report(evaluated: Evaluated) -> Mapping[str, Any]:
         return {}
     names = evaluated.classes.tolist()
     report = {
-        name: _measures(localize(name, heat, annotated), names)
+        name: _measures(localize(name, heat, annotated), names, evaluated.resamples)
         for name in PROTOCOLS
         if name != "any"
     }
@@ -56,7 +56,7 @@ def of_boxes(evaluated: Evaluated) -> tuple[HeatMaps, Annotated]:
     return heat, Annotated(boxes, kinds, evaluated.names[rows], evaluated.patients[rows])
 
 
-def _measures(localized: Localized, names: Sequence[str]) -> dict[str, Any]:
+def _measures(localized: Localized, names: Sequence[str], resamples: int) -> dict[str, Any]:
     """Return each measure of a protocol as mean, micro mean and classes with their boxes."""
     values: dict[str, NDArray[Any]] = {"mean_iou": localized.overlaps.iou}
     if localized.overlaps.fair_iou is not None:
@@ -66,11 +66,12 @@ def _measures(localized: Localized, names: Sequence[str]) -> dict[str, Any]:
     for measure, thresholds in overlaps:
         for threshold in thresholds:
             values[f"{measure}>{threshold}"] = localized.found(threshold, measure)
-    return {measure: _means(got, localized.annotated, names) for measure, got in values.items()}
+    stacked = np.stack([got.astype(np.float64) for got in values.values()])
+    means = means_over_boxes(stacked, localized.annotated, len(names), resamples)
+    return {measure: _cells(its, names) for measure, its in zip(values, means, strict=True)}
 
 
-def _means(got: NDArray[Any], annotated: Annotated, names: Sequence[str]) -> dict[str, Any]:
-    means = box_means(got, annotated, len(names))
+def _cells(means: BoxMeans, names: Sequence[str]) -> dict[str, Any]:
     return {
         "mean": _cell(means.macro),
         "micro": _cell(means.micro),

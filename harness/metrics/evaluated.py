@@ -15,6 +15,9 @@ from harness.files import write_npz
 
 Array = NDArray[Any]
 
+RESAMPLES = 1000
+"""Of patients, behind every interval where nobody asks for more."""
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -27,7 +30,7 @@ class Evaluated:
     ``segmentation.MEASURES`` of each image's masks of ``organs`` (M,). Boxes in original pixels:
     ``boxes`` (N, K, 4), ``box_classes`` (N, K), -1 pads. For the rows ``detailed`` (D,) also
     ``maps`` (D, C, h, w) whose input frame ``map_frame`` (2,) height and width ``to_original``
-    (N, 2, 3) maps to original pixels.
+    (N, 2, 3) maps to original pixels. Intervals take ``resamples`` of the patients.
     """
 
     names: Array
@@ -53,10 +56,11 @@ class Evaluated:
     detailed: Array | None = None
     maps: Array | None = None
     map_frame: Array | None = None
+    resamples: int = RESAMPLES
 
     def arrays(self, *, heavy: bool) -> dict[str, Array]:
         """Return what there is: scores and annotations, or what belongs to heat maps."""
-        found = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        found = {name: getattr(self, name) for name in _arrays()}
         return {
             name: np.asarray(value)
             for name, value in found.items()
@@ -73,6 +77,10 @@ class Evaluated:
         if value is None:
             raise RecordError(f"the stored predictions have no {name}")
         return np.asarray(value)
+
+
+def _arrays() -> list[str]:
+    return [entry.name for entry in fields(Evaluated) if entry.name != "resamples"]
 
 
 HEAVY = ("maps", "detailed", "map_frame", "to_original")
@@ -102,5 +110,5 @@ def read_evaluated(folder: Path) -> Evaluated:
                 arrays |= {key: file[key] for key in file.files}
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise RecordError(f"{path} cannot be read: {error}") from error
-    known = {entry.name for entry in fields(Evaluated)}
-    return Evaluated(**{key: value for key, value in arrays.items() if key in known})
+    known: dict[str, Any] = {name: arrays[name] for name in _arrays() if name in arrays}
+    return Evaluated(**known)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import RecordError, SettingError
-from harness.metrics.bootstrap import Interval, mean_draws, patient_counts, percentile
+from harness.metrics.bootstrap import BLOCK, Interval, mean_draws, patient_counts, percentile
 from harness.metrics.boxes import Annotated
 from harness.metrics.heatmaps import HeatMaps
 from harness.metrics.protocols import PROTOCOLS, Overlaps, Protocol
@@ -90,27 +90,46 @@ def box_means(
 
     Boxes found give the accuracy, `overlaps.iou` the mean IoU, `pointing` the pointing game.
     """
+    return means_over_boxes(values[None], annotated, classes, resamples, level, seed)[0]
+
+
+def means_over_boxes(
+    values: NDArray[np.float64] | Bools,
+    annotated: Annotated,
+    classes: int,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[BoxMeans]:
+    """Average several measures (M, n) of the same boxes; patients are drawn once for all."""
     names, patient = np.unique(annotated.patients, return_inverse=True)
-    got = np.zeros((classes, len(names)))
+    got = np.zeros((len(values), classes, len(names)))
     boxes = np.zeros((classes, len(names)))
-    np.add.at(got, (annotated.classes, patient), values)
+    for of_measure, its in zip(got, values, strict=True):
+        np.add.at(of_measure, (annotated.classes, patient), its)
     np.add.at(boxes, (annotated.classes, patient), 1)
-    drawn = patient_counts(len(names), seed, range(resamples)).astype(np.float64)
-    value, micro = _means(got.sum(axis=1, keepdims=True), boxes.sum(axis=1, keepdims=True))
-    draws, micro_draws = _means(got @ drawn, boxes @ drawn)
-    defined = ~np.isnan(value[:, 0])
-    return BoxMeans(
-        boxes.sum(axis=1).astype(np.int64),
-        [percentile(v[0], d, level) for v, d in zip(value, draws, strict=True)],
-        percentile(mean_draws(value.T, defined)[0], mean_draws(draws.T, defined), level),
-        percentile(micro[0], micro_draws, level),
-    )
+    value = _means(got.sum(axis=2, keepdims=True), boxes.sum(axis=1, keepdims=True))[..., 0]
+    draws = np.empty((*value.shape, resamples))
+    for start in range(0, resamples, BLOCK):
+        chosen = range(start, min(start + BLOCK, resamples))
+        drawn = patient_counts(len(names), seed, chosen).astype(np.float64)
+        draws[..., chosen.start : chosen.stop] = _means(got @ drawn, boxes @ drawn)
+    number = boxes.sum(axis=1).astype(np.int64)
+    return [_box_means(number, *each, level) for each in zip(value, draws, strict=True)]
 
 
-def _means(got: Floats, boxes: Floats) -> tuple[Floats, Floats]:
-    """Divide sums by numbers of boxes (C, B): each class (C, B), and all boxes alike (B,)."""
-    every = np.concatenate([got, got.sum(axis=0, keepdims=True)])
+def _box_means(boxes: Ints, value: Floats, draws: Floats, level: float) -> BoxMeans:
+    """Put one measure's means (C + 1,) and their draws (C + 1, B), all boxes last, together."""
+    cells = [percentile(v, drawn, level) for v, drawn in zip(value, draws, strict=True)]
+    defined = boxes > 0
+    macro = mean_draws(value[None, :-1], defined)[0], mean_draws(draws[:-1].T, defined)
+    return BoxMeans(boxes, cells[:-1], percentile(*macro, level), cells[-1])
+
+
+def _means(got: Floats, boxes: Floats) -> Floats:
+    """Divide sums (M, C, B) by numbers of boxes (C, B): (M, C + 1, B), all boxes alike last."""
+    every = np.concatenate([got, got.sum(axis=1, keepdims=True)], axis=1)
     number = np.concatenate([boxes, boxes.sum(axis=0, keepdims=True)])
     means = np.full(every.shape, np.nan)
     np.divide(every, number, out=means, where=number > 0)
-    return means[:-1], means[-1]
+    return means

@@ -26,7 +26,7 @@ def auroc_report(evaluated: Evaluated) -> Report:
     if scores is None or targets is None:
         return {}
     names = evaluated.classes.tolist()
-    found = intervals(scores, targets, evaluated.patients, names=names)
+    found = intervals(scores, targets, evaluated.patients, evaluated.resamples, names=names)
     numbers = counts(targets, evaluated.patients)
     classes = {
         name: {
@@ -123,7 +123,9 @@ def _region_intervals(
 
     images, regions, count = scores.shape
     flat = (images, regions * count)
-    draws = resampled_auroc(scores.reshape(flat), targets.reshape(flat), evaluated.patients)
+    draws = resampled_auroc(
+        scores.reshape(flat), targets.reshape(flat), evaluated.patients, evaluated.resamples
+    )
     each = label_means(draws.reshape(-1, regions, count))
     defined = each[:, np.isfinite(labels)]
     limits = [_limits(each[:, c]) for c in range(count)]
@@ -145,7 +147,7 @@ def segmentation_report(evaluated: Evaluated) -> Report:
     """Dice, IoU and boundary distance in original pixels of each organ, at a threshold of 0.5."""
     if evaluated.organ_overlaps is None:
         return {}
-    found = organ_means(evaluated.organ_overlaps, evaluated.patients)
+    found = organ_means(evaluated.organ_overlaps, evaluated.patients, evaluated.resamples)
     return {
         str(name): {
             **{measure: interval(mean) for measure, mean in organ.means.items()},

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.errors import RecordError
 from harness.report.grids import Grid
-from harness.report.roc import RATES, RESAMPLES, curves_of
+from harness.report.roc import RATES, curves_of
 from harness.results.schema import Record
 
 SHOWN = 5
@@ -27,7 +27,6 @@ class Panel:
     curves: list[dict[str, Any]]
     missing: list[tuple[str, str]]
     data: dict[str, Any]
-    resamples: int = RESAMPLES
 
 
 def panel(grid: Grid, folders: Mapping[str, Path]) -> Panel:

@@ -19,14 +19,12 @@ from harness.files import write_npz
 from harness.home import home
 from harness.metrics.auroc import auroc
 from harness.metrics.bootstrap import BLOCK, Runs, patient_counts
-from harness.metrics.evaluated import Evaluated
+from harness.metrics.evaluated import RESAMPLES, Evaluated
 from harness.metrics.ranking import Floats, rank
 from harness.results.rescore import stored
 
 RATES = np.linspace(0, 1, 51) ** 2
 """False-positive rates of every curve: close together where curves are steep."""
-
-RESAMPLES = 1000
 
 Counts = NDArray[np.int32]
 
@@ -51,11 +49,12 @@ def curves_of(folder: Path) -> Curves:
     if evaluated.scores is None or evaluated.targets is None:
         raise RecordError("it has no image-level scores, so there is no ROC curve to draw")
     _same_numbers(record, evaluated)
-    cache = home() / "curves" / f"{record['scores']['sha256'][:32]}-{RESAMPLES}.npz"
+    resamples = record.get("resamples", RESAMPLES)
+    cache = home() / "curves" / f"{record['scores']['sha256'][:32]}-{resamples}.npz"
     if cache.exists():
         with np.load(cache, allow_pickle=False) as kept:
             return Curves(evaluated.classes.tolist(), kept["curve"], kept["low"], kept["high"])
-    found = curves(evaluated)
+    found = curves(evaluated, resamples)
     write_npz(cache, {"curve": found.curve, "low": found.low, "high": found.high})
     return found
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import RecordError
 from harness.home import home
-from harness.metrics.evaluated import Evaluated, read_evaluated
+from harness.metrics.evaluated import RESAMPLES, Evaluated, read_evaluated
 from harness.plugins import registry
 from harness.results.records import find_records, folder_of, read_record, read_scores, write_record
 
@@ -31,7 +32,9 @@ def find_runs(root: Path, wanted: Sequence[str] | None) -> list[Path]:
         return [root / record["folder"] for record in records]
     found: list[Path] = []
     for name in wanted:
-        fits = [r for r in records if name in (r["id"], r["label"], r["folder"])]
+        fits = [
+            r for r in records if name in (r["id"], r["label"], r["folder"], Path(r["folder"]).name)
+        ]
         fits = fits or [r for r in records if name == r["method"]]
         if fits:
             found.extend(root / record["folder"] for record in fits)
@@ -55,15 +58,18 @@ def stored(folder: Path) -> tuple[dict[str, Any], Evaluated]:
     return record, read_evaluated(place)
 
 
-def rescore(root: Path, folder: Path) -> dict[str, Any]:
+def rescore(root: Path, folder: Path, resamples: int = RESAMPLES) -> dict[str, Any]:
     """Compute the metrics of one record again, write it, and return it.
+
+    Its intervals take so many ``resamples`` of patients, and it says so.
 
     Raises:
         RecordError: its predictions are not there, or are not those it was made from.
     """
     record, evaluated = stored(folder)
     secret = record["dataset"]["credentialed"]
-    record["metrics"] = metrics_of(evaluated)
+    record["metrics"] = metrics_of(replace(evaluated, resamples=resamples))
+    record["resamples"] = resamples
     private = home() / "private" / folder_of(record) if secret else None
     arrays = evaluated.arrays(heavy=False)
     write_record(folder.parent.parent, record, arrays, credentialed=secret, private=private)

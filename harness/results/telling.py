@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.metrics.evaluated import RESAMPLES
+
 Fact = tuple[str, str]
 
 
@@ -24,6 +26,7 @@ def made_with(record: Mapping[str, Any]) -> list[Fact]:
         ("device", _pairs(record["device"], ": ")),
         ("versions", _pairs(record["versions"])),
         ("commit", git.get("commit", "") + (" with changes" if git.get("changed") else "")),
+        ("intervals", f"{record.get('resamples', RESAMPLES):,} resamples of patients"),
         ("pixels", data.get("pixels", "")),
         ("merged from", ", ".join(record.get("merged_from", []))),
         ("notes", " ".join(record.get("notes", ()))),

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import astuple
 
 import cv2
 import numpy as np
@@ -10,9 +11,10 @@ from torchvision.ops import box_iou
 
 from harness.errors import RecordError, SettingError
 from harness.metrics import boxes as box
+from harness.metrics.bootstrap import patient_counts
 from harness.metrics.boxes import Annotated
 from harness.metrics.heatmaps import HeatMaps
-from harness.metrics.localization import box_means, last_of_image, localize
+from harness.metrics.localization import box_means, last_of_image, localize, means_over_boxes
 from harness.metrics.protocols import PROTOCOLS
 
 SIDE = 64
@@ -245,6 +247,38 @@ def test_means_by_class_over_classes_and_over_boxes():
     assert (found.macro.value, found.micro.value) == (0.625, 0.4)
     assert found.classes[2].undefined == found.macro.undefined > 0
     assert found.classes[0].low <= 0.25 <= found.classes[0].high
+
+
+def test_several_measures_of_the_same_boxes_are_those_of_each_alone():
+    random = np.random.default_rng(5)
+    truth = annotated(
+        [[0, 0, 1, 1]] * 60, classes=random.integers(0, 3, 60), patients=random.integers(0, 20, 60)
+    )
+    values = random.random((4, 60))
+    together = means_over_boxes(values, truth, 4, resamples=100)
+    for its, alone in zip(together, values, strict=True):
+        expected = box_means(alone, truth, 4, resamples=100)
+        for found, wanted in zip(
+            [*its.classes, its.macro, its.micro],
+            [*expected.classes, expected.macro, expected.micro],
+            strict=True,
+        ):
+            found, wanted = np.array(astuple(found)), np.array(astuple(wanted))
+            np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_intervals_are_percentiles_of_means_over_the_drawn_patients():
+    random = np.random.default_rng(7)
+    patients, classes = random.integers(0, 9, 40), random.integers(0, 2, 40)
+    values = random.random(40)
+    truth = annotated([[0, 0, 1, 1]] * 40, classes=classes, patients=patients)
+    found = box_means(values, truth, 2, resamples=70)  # more than one block
+    draws = []
+    for counts in patient_counts(9, 0, range(70)).T:
+        rows = np.repeat(np.arange(40), counts[patients])
+        draws.append(np.mean([values[rows][classes[rows] == c].mean() for c in range(2)]))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert (found.macro.low, found.macro.high) == pytest.approx((low, high), rel=1e-12)
 
 
 def test_intervals_cluster_by_patient():

@@ -6,11 +6,13 @@ from sklearn.metrics import roc_curve
 
 from harness.errors import RecordError
 from harness.metrics.auroc import auroc
-from harness.metrics.bootstrap import Runs, patient_counts
+from harness.metrics.bootstrap import Runs, intervals, patient_counts
 from harness.metrics.evaluated import Evaluated
 from harness.metrics.ranking import rank
 from harness.report import roc
-from harness.results.records import write_record
+from harness.results.records import read_record, write_record
+from harness.results.rescore import rescore
+from harness.results.telling import made_with
 
 
 def drawn_curve(scores, targets, patient, counts):
@@ -90,7 +92,7 @@ def test_patients_are_resampled_and_not_their_images(predictions):
 def test_curves_are_kept_with_the_hash_of_their_predictions(predictions, written, monkeypatch):
     folder = written(predictions())
     first = roc.curves_of(folder)
-    monkeypatch.setattr(roc, "curves", lambda evaluated: pytest.fail("computed again"))
+    monkeypatch.setattr(roc, "curves", lambda *_: pytest.fail("computed again"))
     second = roc.curves_of(folder)
     np.testing.assert_array_equal(first.low, second.low)
 
@@ -104,3 +106,23 @@ def test_a_record_whose_auroc_is_not_that_of_its_predictions_is_refused(predicti
     write_record(folder.parents[1], record, predictions().arrays(heavy=False))
     with pytest.raises(RecordError, match="do not give its AUROC of Mass"):
         roc.curves_of(folder)
+
+
+def test_a_record_scored_with_more_resamples_says_so_and_its_bands_have_as_many(
+    predictions, written
+):
+    evaluated = predictions()
+    folder = written(evaluated)
+    before = read_record(folder)["metrics"]["auroc"]["mean"]
+    rescore(folder.parent.parent, folder, resamples=300)
+    record = read_record(folder)
+    assert record["resamples"] == 300
+    assert ("intervals", "300 resamples of patients") in made_with(record)
+    expected = intervals(evaluated.scores, evaluated.targets, evaluated.patients, 300).mean
+    after = record["metrics"]["auroc"]["mean"]
+    assert (after["low"], after["high"]) == (expected.low, expected.high)
+    assert after["value"] == before["value"]
+    assert after["low"] != before["low"]
+    found = roc.curves_of(folder)
+    np.testing.assert_array_equal(found.low, roc.curves(evaluated, 300).low)
+    assert not np.array_equal(found.low, roc.curves(evaluated).low, equal_nan=True)
