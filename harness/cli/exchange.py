@@ -50,6 +50,7 @@ def import_(
     about = _about(opened)
     record = exchange.imported_record(name, seed, about, metrics_of(evaluated))
     record |= {
+        "resamples": evaluated.resamples,
         "versions": provenance.versions("cxr-harness"),
         "git": {},
         "command": provenance.command(),

@@ -87,6 +87,7 @@ def _one(
         "weights": task.learnt.weights,
         "kept": task.learnt.kept,
         "metrics": metrics_of(evaluated),
+        "resamples": evaluated.resamples,
         "throughput": throughput(model, task, said, order, test),
         "device": describe(order.compute.device) | {"precision": order.compute.precision},
         "stages": [step for step in task.learnt.steps if step["kind"] in ("stage", "map")],

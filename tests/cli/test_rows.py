@@ -149,6 +149,8 @@ def test_stored_predictions_come_back(tmp_path):
     after = read_evaluated(tmp_path)
     for entry in fields(Evaluated):
         one, two = getattr(before, entry.name), getattr(after, entry.name)
+        if entry.name == "resamples":  # a wish, not a prediction
+            continue
         assert (one is None) == (two is None), entry.name
         if one is not None:
             assert one.dtype == two.dtype
