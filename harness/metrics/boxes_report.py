@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.bootstrap import Interval
 from harness.metrics.boxes import Annotated
 from harness.metrics.evaluated import Evaluated
 from harness.metrics.heatmaps import HeatMaps
 from harness.metrics.localization import BoxMeans, Localized, localize, means_over_boxes
 from harness.metrics.protocols import PROTOCOLS
+from harness.metrics.report import interval
 
 IOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 IOBB = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -57,7 +57,7 @@ def of_boxes(evaluated: Evaluated) -> tuple[HeatMaps, Annotated]:
 
 
 def _measures(localized: Localized, names: Sequence[str], resamples: int) -> dict[str, Any]:
-    """Return each measure of a protocol as mean, micro mean and classes with their boxes."""
+    """Return each measure as mean, micro mean and classes with their boxes and patients."""
     values: dict[str, NDArray[Any]] = {"mean_iou": localized.overlaps.iou}
     if localized.overlaps.fair_iou is not None:
         values["mean_iou_fair"] = localized.overlaps.fair_iou
@@ -73,15 +73,15 @@ def _measures(localized: Localized, names: Sequence[str], resamples: int) -> dic
 
 def _cells(means: BoxMeans, names: Sequence[str]) -> dict[str, Any]:
     return {
-        "mean": _cell(means.macro),
-        "micro": _cell(means.micro),
+        "mean": interval(means.macro),
+        "micro": interval(means.micro),
         "classes": {
-            name: {**_cell(means.classes[c]), "boxes": int(means.boxes[c])}
+            name: {
+                **interval(means.classes[c]),
+                "boxes": int(means.boxes[c]),
+                "patients": int(means.patients[c]),
+            }
             for c, name in enumerate(names)
             if means.boxes[c]
         },
     }
-
-
-def _cell(found: Interval) -> dict[str, float]:
-    return {"value": found.value, "low": found.low, "high": found.high}

@@ -73,6 +73,7 @@ class BoxMeans:
     """A mean over boxes: of each class, of the classes, and over all boxes alike."""
 
     boxes: Ints  # (C,) the denominators
+    patients: Ints  # (C,) that these boxes are of
     classes: list[Interval]
     macro: Interval  # mean over the classes that have boxes
     micro: Interval  # mean over boxes
@@ -114,16 +115,16 @@ def means_over_boxes(
         chosen = range(start, min(start + BLOCK, resamples))
         drawn = patient_counts(len(names), seed, chosen).astype(np.float64)
         draws[..., chosen.start : chosen.stop] = _means(got @ drawn, boxes @ drawn)
-    number = boxes.sum(axis=1).astype(np.int64)
-    return [_box_means(number, *each, level) for each in zip(value, draws, strict=True)]
+    number = boxes.sum(axis=1).astype(np.int64), np.count_nonzero(boxes, axis=1)
+    return [_box_means(*number, *each, level) for each in zip(value, draws, strict=True)]
 
 
-def _box_means(boxes: Ints, value: Floats, draws: Floats, level: float) -> BoxMeans:
+def _box_means(boxes: Ints, patients: Ints, value: Floats, draws: Floats, level: float) -> BoxMeans:
     """Put one measure's means (C + 1,) and their draws (C + 1, B), all boxes last, together."""
     cells = [percentile(v, drawn, level) for v, drawn in zip(value, draws, strict=True)]
     defined = boxes > 0
     macro = mean_draws(value[None, :-1], defined)[0], mean_draws(draws[:-1].T, defined)
-    return BoxMeans(boxes, cells[:-1], percentile(*macro, level), cells[-1])
+    return BoxMeans(boxes, patients, cells[:-1], percentile(*macro, level), cells[-1])
 
 
 def _means(got: Floats, boxes: Floats) -> Floats:
