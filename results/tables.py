@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from dm_attention.masks import DISEASES
+from dm_attention.report import landmark_report
+
+from harness.data.drawn import DrawnPhantom
+from harness.data.phantom import FINDINGS
+from harness.data.samples import Samples
 from harness.metrics.boxes_report import of_boxes
 from harness.metrics.localization import Localized, box_means, localize
+from harness.progress import muted
 from harness.results.comparing import compared
 from harness.results.records import find_records
 from harness.results.rescore import stored
@@ -154,14 +163,32 @@ def localizer(row: str, spread: float, priors: bool) -> Record:
     return next(r for r in every if setting(r, name) == value)
 
 
-def landmarks() -> Rows:
+def landmarks(split: str) -> Rows:
     """Yield the landmark errors before and after alignment."""
     for priors in (True, False):
         for spread in SPREADS:
-            kept = localizer("resnet50-aligned", spread, priors)["kept"]["landmarks"]
+            record = localizer("resnet50-aligned", spread, priors)
+            found = record["kept"]["landmarks"] if split == "validation" else tested(record)
             steps = "error_before", "error_after", "scatter_before", "scatter_after"
-            cells = (between(*kept[step], digits=2) for step in steps)
+            cells = (between(*found[step], digits=2) for step in steps)
             yield "on" if priors else "off", f"{spread:g}", *cells
+
+
+def tested(record: Record) -> Mapping[str, Any]:
+    """Return the landmark errors of test images, as a record has those of validation images."""
+    _, evaluated = stored(HERE / record["folder"])
+    drawn = record["dataset"]["phantom"]
+    samples = _test_images(tuple(sorted((drawn | {"location_priors": True}).items())))
+    assert np.array_equal(samples.names, evaluated.names)
+    with muted():
+        return landmark_report(samples, evaluated.need("to_original"), drawn["size"])
+
+
+@cache
+def _test_images(drawn: tuple[tuple[str, Any], ...]) -> Samples:
+    """Describe test images again; where findings lie moves no landmark."""
+    dataset = DrawnPhantom(**dict(drawn))
+    return dataset.samples.take(dataset.splits["test"])
 
 
 def localization(priors: bool, measure: str) -> Rows:
@@ -194,13 +221,26 @@ def contrasts(priors: bool) -> Rows:
     for one, two in CONTRASTS:
         cells = []
         for spread in SPREADS:
-            pair = [localizer(row, spread, priors) for row in (one, two)]
-            first, second = (_localized(record["folder"]) for record in pair)
+            first, second = (_localized(localizer(r, spread, priors)["folder"]) for r in (one, two))
             gain = first.found(0.3).astype(float) - second.found(0.3)
-            classes = len(pair[0]["metrics"]["auroc"]["classes"])
-            mean = box_means(gain, first.annotated, classes).macro
+            mean = box_means(gain, first.annotated, len(FINDINGS)).macro
             cells.append(between(mean.value, mean.low, mean.high, sign="+"))
         yield f"`{one}` - `{two}`", *cells
+
+
+def above_prior(priors: bool) -> Rows:
+    """Yield by how much rows point better than the prior, over the classes that have a mask."""
+    for row in list(LOCALIZERS)[:4]:
+        cells = []
+        for spread in SPREADS:
+            first, second = (
+                _localized(localizer(r, spread, priors)["folder"]) for r in (row, "dm-prior")
+            )
+            masked = np.flatnonzero(first.annotated.classes < len(DISEASES))
+            gain = (first.pointing.astype(float) - second.pointing)[masked]
+            mean = box_means(gain, first.annotated.take(masked), len(DISEASES)).macro
+            cells.append(between(mean.value, mean.low, mean.high, sign="+"))
+        yield "on" if priors else "off", f"`{row}` - `dm-prior`", *cells
 
 
 @cache
@@ -227,13 +267,17 @@ def tables() -> Iterator[str]:
         weightings(),
     )
     steps = "error before | error after | scatter before | scatter after"
-    yield markdown(f"class priors | pose spread | {steps}", landmarks())
+    for split in ("validation", "test"):
+        yield markdown(f"class priors | pose spread | {steps}", landmarks(split))
     spreads = " | ".join(f"spread {spread:g}" for spread in SPREADS)
     for priors in (True, False):
         yield markdown(f"row | {spreads}", localization(priors, "iou>0.3"))
         yield markdown(f"difference | {spreads}", contrasts(priors))
         yield markdown(f"row | {spreads}", localization(priors, "pointing"))
         yield markdown(f"row | {spreads}", aurocs(priors))
+    yield markdown(
+        f"class priors | difference | {spreads}", chain(above_prior(True), above_prior(False))
+    )
 
 
 if __name__ == "__main__":
