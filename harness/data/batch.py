@@ -136,17 +136,28 @@ def _unit(values: Tensor) -> Tensor:
     return values.float().div_(255.0) if values.dtype == torch.uint8 else values
 
 
+def exactly(tensor: Tensor) -> torch.autocast:
+    """Return the block in which coordinates are computed as they are, also under autocast.
+
+    Models crop and align while they predict, and bfloat16 puts a point of 1024 pixels two beside
+    its place.
+    """
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
 def invert(affine: Tensor) -> Tensor:
     """Return the inverse of affine maps (B, 2, 3)."""
-    inverse = torch.linalg.inv(affine[:, :, :2])
-    return torch.cat([inverse, -inverse @ affine[:, :, 2:]], dim=2)
+    with exactly(affine):
+        inverse = torch.linalg.inv(affine[:, :, :2])
+        return torch.cat([inverse, -inverse @ affine[:, :, 2:]], dim=2)
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
     """Return the affine maps (B, 2, 3) that apply ``inner`` first, then ``outer``."""
-    linear = outer[:, :, :2] @ inner[:, :, :2]
-    shift = outer[:, :, :2] @ inner[:, :, 2:] + outer[:, :, 2:]
-    return torch.cat([linear, shift], dim=2)
+    with exactly(outer):
+        linear = outer[:, :, :2] @ inner[:, :, :2]
+        shift = outer[:, :, :2] @ inner[:, :, 2:] + outer[:, :, 2:]
+        return torch.cat([linear, shift], dim=2)
 
 
 def move_boxes(boxes: Tensor, affine: Tensor) -> Tensor:
@@ -157,5 +168,6 @@ def move_boxes(boxes: Tensor, affine: Tensor) -> Tensor:
     x1, y1, x2, y2 = boxes.unbind(-1)
     corners = torch.stack([torch.stack([x, y], -1) for x in (x1, x2) for y in (y1, y2)], dim=2)
     linear, shift = affine[:, None, None, :, :2], affine[:, None, None, :, 2]
-    moved = (linear @ corners[..., None])[..., 0] + shift
+    with exactly(affine):
+        moved = (linear @ corners[..., None])[..., 0] + shift
     return torch.cat([moved.amin(dim=2), moved.amax(dim=2)], dim=-1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from harness.data.batch import Batch, compose, invert, move_boxes
+from harness.data.batch import Batch, compose, exactly, invert, move_boxes
 from harness.data.draws import Draws
 from harness.errors import SettingError
 
@@ -121,7 +121,8 @@ def random_affine(
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
     linear = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
     center = torch.full((len(batch), 2, 1), size / 2)
-    offset = center - linear @ (center + move[:, :, None])
+    with exactly(linear):
+        offset = center - linear @ (center + move[:, :, None])
     return affine(batch, torch.cat([linear, offset], 2))
 
 
@@ -140,10 +141,11 @@ def _resample(values: Tensor, inner: Tensor, frame: tuple[int, int], size: int) 
     steps = torch.arange(size, device=values.device, dtype=torch.float32) + 0.5
     grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(-1, 2)
     linear, offset = inner[:, :, :2].float(), inner[:, :, 2].float()
-    points = grid @ linear.transpose(1, 2) + offset[:, None]
     extent = torch.tensor([frame[1], frame[0]], device=values.device, dtype=torch.float32)
-    points = (2 * points / extent - 1).view(len(values), size, size, 2)
-    sampled = grid_sample(values.float(), points, align_corners=False)
+    with exactly(values):
+        points = grid @ linear.transpose(1, 2) + offset[:, None]
+        points = (2 * points / extent - 1).view(len(values), size, size, 2)
+        sampled = grid_sample(values.float(), points, align_corners=False)
     return sampled.round().to(values.dtype) if values.dtype == torch.uint8 else sampled
 
 

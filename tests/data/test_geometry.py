@@ -292,3 +292,24 @@ def test_random_crops_reach_every_place_and_random_flips_half():
     assert counts.min() > 350  # of 444 expected
     mirrored = random_flip(batch, Draws(batch.index, 0, "a")).to_original[:, 0, 0] < 0
     assert 0.45 < mirrored.float().mean() < 0.55
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda batch: center_crop(batch, 17),
+        lambda batch: ten_crop(batch, 17)[-1],
+        lambda batch: affine(batch, torch.tensor([[[0.91, 0.13, 1.7], [-0.13, 0.91, 2.3]]] * 4)),
+    ],
+    ids=["center_crop", "ten_crop", "affine"],
+)
+def test_a_network_in_bfloat16_leaves_the_geometry_exact(move):
+    """Models crop while they predict; bfloat16 would put a heat map pixels beside its place."""
+    batch = everything(4).batch(np.arange(4)).to(torch.device("cpu"))
+    batch = replace(batch, to_original=1.07 * batch.to_original)
+    exact = move(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = move(batch)
+    assert torch.equal(seen.to_original, exact.to_original)
+    for name, values in {**exact.columns, **exact.spatial}.items():
+        torch.testing.assert_close(seen[name], values, rtol=0, atol=0, equal_nan=True)

@@ -45,11 +45,12 @@ def in_pixels(affine: Tensor, height: int, width: int) -> Tensor:
     """Rewrite maps (B, 2, 3) between coordinates in [-1, 1] as maps between pixel coordinates.
 
     A border-to-border coordinate u lies at x = (u + 1) W / 2: with align_corners=False, which
-    samples pixel centres, this is exact.
+    samples pixel centres, this is exact; sums of products, since autocast would round a matrix
+    product to bfloat16.
     """
     half = affine.new_tensor([width, height]) / 2
     linear = half[:, None] * affine[:, :, :2] / half
-    shift = half * (affine[:, :, 2] + 1) - linear @ half
+    shift = half * (affine[:, :, 2] + 1) - (linear * half).sum(2)
     return torch.cat([linear, shift[:, :, None]], 2)
 
 

@@ -70,6 +70,19 @@ def test_aligned_pixels_are_where_to_original_says():
     torch.testing.assert_close(read, expected, atol=1e-3, rtol=0)
 
 
+def test_the_way_back_is_exact_under_autocast():
+    """In bfloat16 a heat map of 1024 pixels would be scored two pixels beside its place."""
+    model = AlignedResNet50(size=64)
+    model.alignment = Alignment().eval()
+    with torch.no_grad():
+        model.alignment.resnet.fc.bias.copy_(torch.tensor([1.07, 0.93, 0.043, -0.071, 0.08]))
+    to_original = torch.tensor([[1024 / 60, 0, 0], [0, 1024 / 60, 0]]).expand(2, 2, 3)
+    batch = Batch(torch.rand(2, 1, 64, 64), to_original, torch.arange(2))
+    exact = model._look(batch).to_original
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model._look(batch).to_original, exact)
+
+
 @pytest.mark.usefixtures("slim_networks")
 def test_what_weighs_nothing_is_not_computed(monkeypatch):
     """A judge costs more than the alignment itself; without a weight it is not asked."""
