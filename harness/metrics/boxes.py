@@ -37,6 +37,13 @@ class Annotated:
             self.boxes[rows], self.classes[rows], self.images[rows], self.patients[rows]
         )
 
+    def findings(self) -> tuple[Ints, Ints]:
+        """Give the first row of each image and class (f,), and which of these each row is (n,)."""
+        _, image = np.unique(self.images, return_inverse=True)
+        pairs = np.stack([image, self.classes], axis=1)
+        _, first, finding = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+        return first, finding.reshape(-1)
+
 
 def area(boxes: NDArray[Any]) -> Floats:
     """Give the areas (...,) of boxes (..., 4)."""

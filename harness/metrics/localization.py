@@ -45,9 +45,13 @@ def localize(name: str, heat: HeatMaps, annotated: Annotated) -> Localized:
     if name == "legacy-kth":
         last = last_of_image(annotated.images)
         heat, annotated = heat.take(last), annotated.take(last)
-    return Localized(
-        protocol, annotated, protocol.score(heat, annotated), _pointing(heat, annotated)
-    )
+    overlaps, pointing = protocol.score(heat, annotated), _pointing(heat, annotated)
+    if name == "mask-iou":  # boxes of one finding are one
+        first, finding = annotated.findings()
+        overlaps = overlaps.take(first)
+        pointing = np.bincount(finding, pointing) > 0
+        annotated = annotated.take(first)
+    return Localized(protocol, annotated, overlaps, pointing)
 
 
 def last_of_image(images: NDArray[np.str_]) -> Ints:

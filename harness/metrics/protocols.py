@@ -28,7 +28,12 @@ class Overlaps:
     iou: Floats
     iobb: Floats  # intersection over the predicted area
     predicted: Ints  # boxes predicted
-    fair_iou: Floats  # oracle-size: of the highest maximum alone; else equal to iou
+    fair_iou: Floats | None = None  # oracle-size: of the highest maximum alone
+
+    def take(self, rows: Ints) -> "Overlaps":
+        """Pick boxes by index (m,)."""
+        fair = None if self.fair_iou is None else self.fair_iou[rows]
+        return Overlaps(self.iou[rows], self.iobb[rows], self.predicted[rows], fair)
 
 
 def boxes_above(heat: HeatMaps) -> Iterator[tuple[Ints, Components]]:
@@ -51,7 +56,7 @@ def _boxes_of(heat: HeatMaps, annotated: Annotated, only_largest: bool) -> Overl
         np.maximum.at(iou, row, box.iou(found.boxes, truth))
         np.maximum.at(iobb, row, box.iobb(found.boxes, truth))
         np.add.at(predicted, row, 1)
-    return Overlaps(iou, iobb, predicted, iou)
+    return Overlaps(iou, iobb, predicted)
 
 
 def largest_boxes(heat: HeatMaps) -> Floats:
@@ -65,18 +70,29 @@ def largest_boxes(heat: HeatMaps) -> Floats:
 
 
 def _masks_of(heat: HeatMaps, annotated: Annotated) -> Overlaps:
+    """Compare with all boxes of an image and class together, which all get the same."""
     n = len(annotated.boxes)
     iou, iobb, predicted = np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64)
+    _, finding = annotated.findings()
     for rows, masks in _thresholded(heat):
         for row, mask in zip(rows, masks, strict=True):
-            x1, y1, x2, y2 = annotated.boxes[row]
-            down, across = _cover(y1, y2, mask.shape[0]), _cover(x1, x2, mask.shape[1])
-            shared, pixels = float(down @ mask @ across), np.count_nonzero(mask)
+            true, shared = _covered(annotated.boxes[finding == finding[row]], mask)
+            pixels = np.count_nonzero(mask)
             if pixels:
-                iou[row] = shared / (pixels + (x2 - x1) * (y2 - y1) - shared)
+                iou[row] = shared / (pixels + true - shared)
                 iobb[row] = shared / pixels
                 predicted[row] = 1
-    return Overlaps(iou, iobb, predicted, iou)
+    return Overlaps(iou, iobb, predicted)
+
+
+def _covered(boxes: Floats, mask: Bools) -> tuple[float, float]:
+    """Give the area that boxes (k, 4) cover together, and how much of it a mask (H, W) has."""
+    down = [_cover(y1, y2, mask.shape[0]) for _, y1, _, y2 in boxes]
+    across = [_cover(x1, x2, mask.shape[1]) for x1, _, x2, _ in boxes]
+    if len(boxes) == 1:
+        return float(down[0].sum() * across[0].sum()), float(down[0] @ mask @ across[0])
+    cover = np.maximum.reduce([np.outer(*sides) for sides in zip(down, across, strict=True)])
+    return float(cover.sum()), float(cover[mask].sum())
 
 
 def _cover(low: float, high: float, pixels: int) -> Floats:
@@ -130,7 +146,7 @@ def _legacy_kth(heat: HeatMaps, annotated: Annotated) -> Overlaps:
         iou[row] = across * down / union if union > 0 else 0
         iobb[row] = across * down / true_area
         predicted[row] = 1
-    return Overlaps(iou, iobb, predicted, iou)
+    return Overlaps(iou, iobb, predicted)
 
 
 def _legacy_mask(heat: HeatMaps, row: int) -> Bools:
@@ -191,7 +207,12 @@ PROTOCOLS = {
             "one box, around the component above 180/255 with most pixels",
             partial(_boxes_of, only_largest=True),
         ),
-        Protocol("mask-iou", "the pixels above 180/255 themselves against the true box", _masks_of),
+        Protocol(
+            "mask-iou",
+            "the pixels above 180/255 themselves against all true boxes of the image and class",
+            _masks_of,
+            inclusive=True,
+        ),
         Protocol(
             "oracle-size",
             "a box of the true size around each local maximum, the best of them counts (oracle); "

@@ -106,6 +106,21 @@ def test_a_constant_map_has_no_box():
         assert not found.pointing.any()
 
 
+def test_masks_are_compared_with_all_boxes_of_a_finding_at_once():
+    # two boxes of one finding that share 50 pixels, and one of another class in the same image
+    boxes = [[0, 0, 10, 10], [30, 30, 40, 40], [5, 0, 15, 10]]
+    truth = annotated(boxes, classes=[1, 0, 1], images=["a.png"] * 3)
+    heat = heat_maps(
+        [blocks((5, 0, 10, 20, 1)), blocks((0, 0, 4, 4, 1)), blocks((5, 0, 10, 20, 1))]
+    )
+    found = localize("mask-iou", heat, truth)
+    assert found.annotated.classes.tolist() == [0, 1]
+    assert found.overlaps.iou.tolist() == [0, 50 / (100 + 150 - 50)]
+    assert found.overlaps.iobb.tolist() == [0, 0.5]
+    assert found.found(0.25).tolist() == [False, True]  # an overlap equal to the threshold counts
+    assert found.pointing.tolist() == [False, True]
+
+
 def test_fractions_of_pixels_count():
     truth = annotated([[10.5, 10, 30.25, 20]])
     found = localize("mask-iou", heat_maps([blocks((10, 10, 30, 20, 1))]), truth).overlaps
