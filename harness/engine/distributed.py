@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,6 +12,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
+
+from harness.errors import TrainingError
 
 Value = TypeVar("Value")
 
@@ -59,7 +63,23 @@ def leave() -> None:
 def barrier() -> None:
     """Wait for all ranks."""
     if ranks().world > 1:
-        dist.barrier()
+        with _together():
+            dist.barrier()
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Make one sentence of what Gloo raises where another process has ended.
+
+    Raises:
+        TrainingError: it has.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "by peer" not in str(error):  # "Connection closed by peer", or reset
+            raise
+        raise TrainingError("another process of this run has ended, which says why") from error
 
 
 def from_first(value: Value) -> Value:
@@ -67,7 +87,8 @@ def from_first(value: Value) -> Value:
     if ranks().world == 1:
         return value
     box: list[Any] = [value]
-    dist.broadcast_object_list(box, src=0)
+    with _together():
+        dist.broadcast_object_list(box, src=0)
     return box[0]  # type: ignore[no-any-return]
 
 
@@ -76,7 +97,8 @@ def gathered(value: Value) -> list[Value]:
     if ranks().world == 1:
         return [value]
     boxes: list[Any] = [None] * ranks().world
-    dist.all_gather_object(boxes, value)
+    with _together():
+        dist.all_gather_object(boxes, value)
     return boxes
 
 

@@ -187,3 +187,12 @@ def test_an_error_on_several_devices_is_told_once():
     assert error.count("error: stage 'classifier': the loss bce is not finite") == 1
     assert error.count("rank 1: stage 'classifier': the loss bce is not finite") <= 1
     assert "Traceback" not in error
+
+
+def test_what_the_first_process_alone_finds_is_told_once():
+    words = ("--set", "weights=ResNet18_Weights.DEFAULT", "--devices", "2")
+    code, _, error = finish(start("run", *TOY, *words))
+    assert code == 1
+    assert error.count("error: ResNet18_Weights.DEFAULT changes with torchvision's version") == 1
+    assert "rank 1: another process of this run has ended" in error
+    assert "Traceback" not in error
