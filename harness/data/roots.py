@@ -41,9 +41,11 @@ def find_root(name: str, given: Path | None, obtain: str, root_is: str = "DIR") 
         DataError: there is none; the message says where the data can be had and how to do without.
     """
     if given is not None:
+        where = f"{'the root' if root_is == 'DIR' else 'the file'} {given} of dataset {name!r}"
         if not given.exists():
-            what = "the root" if root_is == "DIR" else "the file"
-            raise DataError(f"{what} {given} of dataset {name!r} does not exist\n{obtain}")
+            raise DataError(f"{where} does not exist\n{obtain}")
+        if root_is == "DIR" and not given.is_dir():
+            raise DataError(f"{where} is a file, not a folder\n{obtain}")
         return given
     data = os.environ.get("HARNESS_DATA")
     if data and (Path(data) / name).exists():
