@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness.home import home
 from harness.metrics.evaluated import RESAMPLES, Evaluated, read_evaluated
 from harness.plugins import registry
 from harness.results.records import find_records, folder_of, read_record, read_scores, write_record
+from harness.results.schema import Record
 
 
 def metrics_of(evaluated: Evaluated) -> dict[str, Any]:
@@ -41,8 +43,17 @@ def find_runs(root: Path, wanted: Sequence[str] | None) -> list[Path]:
         elif (Path(name) / "record.json").exists():
             found.append(Path(name))
         else:
-            raise RecordError(f"no record in {root} is, or has the id, label or method, {name!r}")
+            raise RecordError(
+                f"no record in {root} is, or has the id, label or method, {name!r}: "
+                f"{_near(name, records)}"
+            )
     return found
+
+
+def _near(name: str, records: Sequence[Record]) -> str:
+    known = {record[key] for record in records for key in ("id", "label", "method")}
+    close = difflib.get_close_matches(name, sorted(known), 3)
+    return f"did you mean {' or '.join(close)}?" if close else "`harness ls` lists what is there"
 
 
 def stored(folder: Path) -> tuple[dict[str, Any], Evaluated]:
