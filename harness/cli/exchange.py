@@ -38,12 +38,15 @@ def import_(
     from harness import provenance, settings
     from harness.cli.show import print_records
     from harness.data.opening import open_dataset
+    from harness.errors import SettingError
     from harness.home import home
     from harness.home import results as default_results
     from harness.results import exchange
     from harness.results.records import folder_of, write_record
     from harness.results.rescore import metrics_of
 
+    if not name.strip():
+        raise SettingError("--as is empty: say what the row is called")
     chosen = {**settings.pairs(options or []), **({"split": split} if split else {})}
     opened = open_dataset(dataset, root, chosen)
     evaluated, were_logits = _evaluated(opened, predictions)

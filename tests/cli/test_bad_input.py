@@ -49,6 +49,11 @@ def test_a_root_that_is_not_there(refused, tmp_path):
     assert f"the root {tmp_path}/nowhere" in refused(*NIH, tmp_path / "nowhere")
 
 
+def test_a_root_that_is_a_file(refused, nih):
+    said = refused(*NIH, nih / TABLE)
+    assert said.startswith(f"the root {nih / TABLE} of dataset 'nih' is a file, not a folder")
+
+
 def test_no_label_table(refused, nih):
     (nih / TABLE).unlink()
     assert TABLE in refused(*NIH, nih)
@@ -242,6 +247,11 @@ def test_a_predictions_file(case, refused, tmp_path):
     assert said in refused("import", path, "--dataset", "toyset", "--as", "Mine")
 
 
+def test_a_row_without_a_name(refused, tmp_path):
+    path = csv_of(tmp_path / "mine.csv", names=NAMES)
+    assert "--as is empty" in refused("import", path, "--dataset", "toyset", "--as", " ")
+
+
 def test_a_predictions_file_that_is_not_there(refused, tmp_path):
     said = refused("import", tmp_path / "no.csv", "--dataset", "toyset", "--as", "Mine")
     assert "no.csv cannot be read" in said
@@ -255,6 +265,14 @@ def test_a_harness_toml_that_is_none(refused, tmp_path):
 def test_records_that_are_not_there(refused):
     assert "no record in" in refused("score", "nothing")
     assert "no record in" in refused("export", "nothing", "--csv", "out.csv")
+    assert "`harness ls` lists what is there" in refused("explain", "nothing")
+
+
+def test_a_row_that_is_nearly_there(harness):
+    assert harness(*TOY, "--set", "epochs=1").code == 0
+    ended = harness("explain", "toi")
+    assert ended.code == 1
+    assert ended.error.endswith("'toi': did you mean toy?\n")
 
 
 def test_phantoms(refused, tmp_path):
