@@ -25,6 +25,7 @@ TESTED = (
     "rows of one seed, or without predictions here, are held against it by their intervals."
 )
 UNTESTED = "Bold is, of measured rows, the largest and what its interval cannot tell from it."
+PRINTED = "Bold is, of printed rows, the largest number of those that can be compared."
 
 
 def build(page: Page, records: Sequence[Record], root: Path | None = None) -> Table:
@@ -42,8 +43,9 @@ def build(page: Page, records: Sequence[Record], root: Path | None = None) -> Ta
     reasons = [note for words, note in blocks.NOTES.items() if any(words in b for b in order)]
     if page.metric not in {"counts", "quoted"}:
         rows = mark_best(rows, page.columns, predictions)
-        marked = any(row.bold and row.kind != "published" for row in rows)
-        reasons += [TESTED if predictions else UNTESTED] if marked else []
+        marked = {row.kind == "published" for row in rows if row.bold}
+        reasons += [PRINTED] if True in marked else []
+        reasons += [TESTED if predictions else UNTESTED] if False in marked else []
     return Table(
         name=page.name,
         title=page.title,

@@ -170,7 +170,7 @@ def _costs_below(rows: Sequence[Row]) -> list[RenderableType]:
         rates = rate(row.train_images_per_s) or "-", rate(row.inference_images_per_s) or "-"
         lines += [
             "",
-            Text(f"M {row.method}: {mean_text(row)}, {seeds}", "cyan"),
+            Text(f"{MARKS[row.chain][0]} {row.method}: {mean_text(row)}, {seeds}", "cyan"),
             Text(f"  train {rates[0]}/s, infer {rates[1]}/s, {row.device or '-'}", "cyan"),
             Text(f"  {_verdict(row)}", "cyan"),
         ]

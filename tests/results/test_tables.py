@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from harness.results import terminal
 from harness.results.measured import group, matches
 from harness.results.pages import load_page
 from harness.results.tables import build
@@ -131,6 +132,9 @@ def test_imported_rows_are_of_their_own_kind(nih_auc, record):
     table = nih_auc(record("Mine [v2", kind="imported", throughput={}))
     (row,) = measured(table)
     assert (row.kind, row.verdict, row.train_images_per_s) == ("imported", None, None)
+    narrow, wide = (terminal.text(table, width) for width in (80, 200))
+    assert "I Mine [v2: " in narrow
+    assert "M Mine" not in narrow + wide
 
 
 def test_bold_is_the_best_and_what_its_interval_cannot_tell_apart(nih_auc, record):
@@ -142,6 +146,7 @@ def test_bold_is_the_best_and_what_its_interval_cannot_tell_apart(nih_auc, recor
     assert any("its interval cannot tell" in note for note in table.notes)
     published = [row for row in table.rows if row.kind == "published" and "mean" in row.bold]
     assert [row.method for row in published] == ["Luo et al."]
+    assert any(note.startswith("Bold is, of printed rows,") for note in table.notes)
 
 
 def test_an_undefined_class_is_a_dash_and_a_note(nih_auc, record):
