@@ -40,6 +40,8 @@ def run(order: Order, seeds: list[int], results: Path) -> list[dict[str, Any]]:
         skip_corrupt=order.skip_corrupt,
         stage_to=order.stage_to,
     )
+    if data.excluded and ranks().first:
+        say(f"left out, unreadable: {len(data.excluded):,}, e.g. {', '.join(data.excluded[:3])}")
     extra = {name: auxiliary_data(other, order) for name, other in order.auxiliary.items()}
     facts = job.identity(order.method, data, extra, order.budget, order.recipe, order.compute)
     return [_one(order, data, extra, facts, seed, results) for seed in seeds]

@@ -28,6 +28,7 @@ def made_with(record: Mapping[str, Any]) -> list[Fact]:
         ("commit", git.get("commit", "") + (" with changes" if git.get("changed") else "")),
         ("intervals", f"{record.get('resamples', RESAMPLES):,} resamples of patients"),
         ("pixels", data.get("pixels", "")),
+        ("left out, unreadable", data.get("left_out", 0)),
         ("merged from", ", ".join(record.get("merged_from", []))),
         ("notes", " ".join(record.get("notes", ()))),
     ]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from urllib.error import URLError
 
 import numpy as np
@@ -89,6 +90,9 @@ def test_a_corrupt_image_is_named_and_can_be_left_out(refused, nih, harness):
     ended = harness(*NIH, nih, "--set", "epochs=1", "--skip-corrupt", "--json")
     assert ended.code == 0, ended.error
     assert '"left_out": 1' in ended.out
+    assert f"left out, unreadable: 1, e.g. {path.name}" in ended.error
+    told = harness("explain", "toy").out
+    assert re.search(r"^left out, unreadable +1$", told, re.MULTILINE)
     assert said.startswith("1 radiograph cannot be read:")
 
 

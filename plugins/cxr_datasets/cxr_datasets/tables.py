@@ -22,6 +22,7 @@ class Table:
     """Some columns of a csv file, as text; ``digest`` is the sha256 of the unpacked file."""
 
     path: Path
+    names: tuple[str, ...]
     columns: tuple[tuple[str, ...], ...]
     digest: str
 
@@ -36,7 +37,8 @@ class Table:
         """Return a column converted; each distinct text is converted once.
 
         Raises:
-            DataError: ``convert`` raised ValueError for a text; its first row is named.
+            DataError: ``convert`` raised ValueError for a text; its first row and the column are
+                named.
         """
         texts = self.columns[column]
         meaning: dict[str, T] = {}
@@ -44,7 +46,8 @@ class Table:
             try:
                 meaning[text] = convert(text)
             except ValueError as error:
-                raise self.error(texts.index(text), str(error)) from None
+                where = f"column {self.names[column]}: {error}"
+                raise self.error(texts.index(text), where) from None
         return [meaning[text] for text in texts]
 
 
@@ -79,7 +82,11 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_header(path: Path) -> list[str]:
-    """Return the names of a csv file's columns."""
+    """Return the names of a csv file's columns.
+
+    Raises:
+        DataError: it has none.
+    """
     lines = _text(path, read_content(path)).splitlines()
     try:
         header = next(csv.reader(lines[:1]), [])
@@ -87,6 +94,8 @@ def read_header(path: Path) -> list[str]:
         raise DataError(f"{path}, line 1: no valid csv ({error})") from None
     while header and not header[-1].strip():
         header.pop()
+    if not header:
+        raise DataError(f"{path} is empty: its first line has to name the columns")
     return header
 
 
@@ -119,7 +128,8 @@ def read_table(path: Path, wanted: Sequence[str | int], delimiter: str = ",") ->
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: no valid csv ({error})") from None
     columns = tuple(zip(*rows, strict=True)) if rows else ((),) * len(positions)
-    return Table(path, columns, hashlib.sha256(content).hexdigest())
+    names = tuple(header[position] for position in positions)
+    return Table(path, names, columns, hashlib.sha256(content).hexdigest())
 
 
 def _text(path: Path, content: bytes) -> str:

@@ -59,7 +59,7 @@ def test_only_the_required_columns_and_a_label(root):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("p1,train,1", "p1,train,2", r"line 2 \(films/a.png\): unknown value '2'"),
+        ("p1,train,1", "p1,train,2", r"line 2 \(films/a.png\): column Mass: unknown value '2'"),
         ("p1,train,1", "p1,learn,1", "unknown split 'learn'"),
         ("p1,train,1", ",train,1", "the patient is blank"),
         ("p3,test", "p1,test", "patient p1 is in the splits"),
@@ -72,7 +72,7 @@ def test_only_the_required_columns_and_a_label(root):
         ("Mass 1 2 3.5 4", "Mass 1 2 9 4", "outside the 8 x 6 image"),
         ("Mass 1 2 3.5 4", "Mass nan 2 9 4", "is empty or outside"),
         (",50,M", ",500,M", "'500' is no age"),
-        (",50,M", ",50,X", "unknown value 'X'"),
+        (",50,M", ",50,X", "column sex: unknown value 'X'"),
         ("image,", "file,", "has no column 'image'"),
         ("Big Heart,age", "Mass,age", "or one twice"),
         (",0.5,,PA,", ",0.5", "fields where the header has 9"),
@@ -92,6 +92,9 @@ def test_missing_and_empty_files(root):
         CSV(root)
     root.write_text("image,patient,split")
     with pytest.raises(DataError, match="no label columns"):
+        CSV(root)
+    root.write_text("")
+    with pytest.raises(DataError, match="is empty: its first line has to name the columns"):
         CSV(root)
     root.unlink()
     with pytest.raises(DataError, match="cannot be read"):
