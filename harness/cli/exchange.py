@@ -24,7 +24,7 @@ def import_(
     name: Annotated[str, typer.Option("--as", help="What the row is called.")],
     root: Annotated[Path | None, typer.Option(help="Where the dataset lies.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="The split protocol, official by default.")
+        str | None, typer.Option(help="Another split than the official one, e.g. chexnet-random.")
     ] = None,
     options: Annotated[
         list[str] | None, typer.Option("--data", help="An option of the dataset: key=value.")

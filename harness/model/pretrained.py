@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -107,4 +107,14 @@ def load_exactly(
         lacking = sorted(set(missing) - set(counters))
         raise DataError(
             f"the weights {name} do not fit: missing {lacking[:5]}, left over {unexpected[:5]}"
+            f"{_advice(lacking, unexpected)}"
         )
+
+
+def _advice(lacking: Sequence[str], left_over: Sequence[str]) -> str:
+    """Return what to do where all that is missing is there behind a prefix."""
+    before = [
+        key.removesuffix(one) for one in lacking[:1] for key in left_over if key.endswith(one)
+    ]
+    fits = [prefix for prefix in before if {prefix + key for key in lacking} <= set(left_over)]
+    return f"; take them from their run with --under {fits[0]}" if fits else ""

@@ -114,7 +114,7 @@ def _same_images(path: Path, found: set[str], names: Sequence[str]) -> None:
         parts.append(f"{len(unknown):,} are not in it, e.g. {_some(unknown)}")
     raise RecordError(
         f"{path}: {'; '.join(parts)} ({len(wanted):,} in the split, {len(found):,} in the file). "
-        "Is it another split? --split names the known ones"
+        "Is it another split? Name it: --split, e.g. chexnet-random"
     )
 
 

@@ -55,6 +55,14 @@ def test_old_densenet_names_are_brought_up_to_date(monkeypatch):
     assert len(digest) == 16
 
 
+def test_weights_behind_a_prefix_come_with_advice():
+    state = {f"backbone.{key}": tensor for key, tensor in resnet18().state_dict().items()}
+    with pytest.raises(DataError, match=r"; take them from their run with --under backbone\.$"):
+        pretrained.load_exactly(resnet18(), state, "w", without=("fc.",))
+    with pytest.raises(DataError, match=r"left over \[\]$"):
+        pretrained.load_exactly(nn.Linear(2, 2), {}, "w")
+
+
 def test_the_classifier_may_stay_new_but_nothing_else(monkeypatch):
     torch.manual_seed(0)
     state = resnet18().state_dict()
