@@ -129,8 +129,14 @@ def resampled_auroc(
 
 
 def patient_counts(patients: int, seed: int, resamples: range) -> NDArray[np.int32]:
-    """Count how often each patient is drawn (patients, B); resample b depends on (seed, b) only."""
-    drawn = np.empty((patients, len(resamples)), dtype=np.int32)
+    """Count how often each patient is drawn (patients, B); resample b depends on (seed, b) only.
+
+    One patient alone says nothing of how patients differ: it is never drawn, so that nothing has an
+    interval of width 0.
+    """
+    drawn = np.zeros((patients, len(resamples)), dtype=np.int32)
+    if patients < 2:
+        return drawn
     for column, resample in enumerate(resamples):
         raw = np.random.Philox(key=[seed, resample]).random_raw(patients)
         chosen = (raw >> np.uint64(32)) * np.uint64(patients) >> np.uint64(32)

@@ -17,6 +17,16 @@ def test_counts_by_hand():
     np.testing.assert_array_equal(found.positive_patients, [2, 1])
 
 
+def test_one_patient_alone_has_no_interval():
+    random = np.random.default_rng(0)
+    scores, targets = random.random((12, 2)), np.tile([[0.0, 1], [1, 0]], (6, 1))
+    found = intervals(scores, targets, np.array(["only"] * 12))
+    for cell in (*found.classes, found.mean):
+        assert np.isfinite(cell.value)
+        assert np.isnan([cell.low, cell.high]).all()
+        assert cell.undefined == cell.resamples
+
+
 def test_each_resample_draws_as_many_patients_as_there_are():
     drawn = patient_counts(50, 3, range(200))
     assert (drawn.sum(axis=0) == 50).all()
