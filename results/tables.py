@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from dm_attention.masks import DISEASES
 from dm_attention.report import landmark_report
+from scipy import stats
 
 from harness.data.drawn import DrawnPhantom
 from harness.data.phantom import FINDINGS
 from harness.data.samples import Samples
 from harness.metrics.boxes_report import of_boxes
-from harness.metrics.localization import Localized, box_means, localize
+from harness.metrics.compare import Spread
+from harness.metrics.localization import Localized, box_means, localize, means_over_boxes
 from harness.progress import muted
 from harness.results.comparing import compared
 from harness.results.records import find_records
@@ -29,6 +31,8 @@ RECORDS = find_records(HERE)
 
 SCHEMES = ("semi-supervised", "supervised", "unet")
 SPREADS = (0.0, 0.5, 1.0, 2.0)
+SEEDS = 3
+SEEDED = (*((True, spread) for spread in SPREADS), (False, 1.0), (False, 2.0))
 LOCALIZERS = {  # rows of the study of alignment: method and what sets it apart
     "resnet50": ("resnet50", "augment", "none"),
     "resnet50[augment=affine]": ("resnet50", "augment", "affine"),
@@ -66,6 +70,13 @@ def number(value: float, digits: int = 3, sign: str = "") -> str:
 def between(value: float, low: float, high: float, digits: int = 3, sign: str = "") -> str:
     """Write a value with its interval."""
     return f"{number(value, digits, sign)} ({number(low, digits)} to {number(high, digits)})"
+
+
+def plus_minus(values: Sequence[float], digits: int = 3) -> str:
+    """Write the mean over seeds with their standard deviation."""
+    assert len(values) == SEEDS
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    return f"{number(mean, digits)} ± {number(spread, digits)}"
 
 
 def measured(entry: Mapping[str, float], digits: int = 3) -> str:
@@ -156,11 +167,17 @@ def weightings() -> Rows:
         )
 
 
-def localizer(row: str, spread: float, priors: bool) -> Record:
-    """Return the run of a row of the study of alignment."""
+def localizers(row: str, spread: float, priors: bool) -> list[Record]:
+    """Return the runs of a row of the study of alignment, one a seed."""
     method, name, value = LOCALIZERS[row]
     every = runs(method, pose_spread=spread, location_priors=priors, size=160)
-    return next(r for r in every if setting(r, name) == value)
+    fits = [r for r in every if setting(r, name) == value]
+    return [r for r in fits if method == "resnet50" or setting(r, "alignment_epochs") == 12]
+
+
+def localizer(row: str, spread: float, priors: bool) -> Record:
+    """Return the run with the first seed."""
+    return localizers(row, spread, priors)[0]
 
 
 def landmarks(split: str) -> Rows:
@@ -172,6 +189,20 @@ def landmarks(split: str) -> Rows:
             steps = "error_before", "error_after", "scatter_before", "scatter_after"
             cells = (between(*found[step], digits=2) for step in steps)
             yield "on" if priors else "off", f"{spread:g}", *cells
+
+
+def aligned() -> Rows:
+    """Yield the landmark error of test images after alignment, and the share that is left."""
+    every = [localizers("resnet50-aligned", spread, priors) for priors, spread in SEEDED]
+    found = [[tested(record) for record in of_seeds] for of_seeds in every]
+    after = [[one["error_after"][0] for one in of_seeds] for of_seeds in found]
+    before = [of_seeds[0]["error_before"][0] for of_seeds in found]
+    yield "error after", *(plus_minus(errors, 2) for errors in after)
+    shares = (
+        [error / b for error in errors] if b else []
+        for errors, b in zip(after, before, strict=True)
+    )
+    yield "share left", *(plus_minus(share, 2) if share else "-" for share in shares)
 
 
 def tested(record: Record) -> Mapping[str, Any]:
@@ -243,6 +274,50 @@ def above_prior(priors: bool) -> Rows:
         yield "on" if priors else "off", f"`{row}` - `dm-prior`", *cells
 
 
+def seeds(value: Callable[[Record], float]) -> Rows:
+    """Yield the mean of a value over three seeds of each row, and their standard deviation."""
+    for row in LOCALIZERS:
+        cells = []
+        for priors, spread in SEEDED:
+            cells.append(plus_minus([value(r) for r in localizers(row, spread, priors)]))
+        yield f"`{row}`", *cells
+
+
+def found_more(got: Callable[[Localized], Any]) -> Rows:
+    """Yield how much more a row gets than another, over patients and over the seeds of both.
+
+    The seeds are pairs; the error of the patients is that of the mean over seeds, box by box.
+    """
+    for one, two in CONTRASTS:
+        cells = []
+        for where in SEEDED:
+            pairs = zip(*(localizers(row, *reversed(where)) for row in (one, two)), strict=True)
+            both = [[_localized(record["folder"]) for record in pair] for pair in pairs]
+            gains = np.stack([got(a).astype(np.float64) - got(b) for a, b in both])
+            annotated = both[0][0].annotated
+            *each, mean = means_over_boxes(
+                np.vstack([gains, gains.mean(axis=0)]), annotated, len(FINDINGS)
+            )
+            spread = np.var([found.macro.value for found in each], ddof=1)
+            patients = (mean.macro.high - mean.macro.low) / 2 / stats.norm.ppf(0.975)
+            error, df = Spread(np.array([patients**2]), [(np.array([spread]), SEEDS)]).errors()
+            reach = float(stats.t.ppf(0.975, df[0]) * error[0])
+            value = mean.macro.value
+            cells.append(between(value, value - reach, value + reach, sign="+"))
+        yield f"`{one}` - `{two}`", *cells
+
+
+def ranked_more() -> Rows:
+    """Yield by how much the mean AUROC of a row is above another's, over patients and seeds."""
+    for one, two in CONTRASTS[:-1]:
+        cells = []
+        for priors, spread in SEEDED:
+            ids = (localizer(row, spread, priors)["id"] for row in (one, two))
+            found = compared(HERE, *ids).comparison.mean
+            cells.append(between(found.value, found.low, found.high, sign="+"))
+        yield f"`{one}` - `{two}`", *cells
+
+
 @cache
 def _localized(folder: str) -> Localized:
     _, evaluated = stored(HERE / folder)
@@ -255,8 +330,8 @@ def markdown(head: str, rows: Rows) -> str:
     return "\n".join([f"| {head} |", "|" + "---|" * len(head.split("|")), *lines])
 
 
-def tables() -> Iterator[str]:
-    """Yield every table."""
+def from_records() -> Iterator[str]:
+    """Yield the tables whose numbers records hold."""
     organ = "lungs, Dice | lungs, boundary | heart, Dice | heart, boundary"
     yield markdown(f"style shift | labelled | method | {organ}", segmentation())
     yield markdown(f"method | {organ}", films())
@@ -267,18 +342,42 @@ def tables() -> Iterator[str]:
         weightings(),
     )
     steps = "error before | error after | scatter before | scatter after"
-    for split in ("validation", "test"):
-        yield markdown(f"class priors | pose spread | {steps}", landmarks(split))
-    spreads = " | ".join(f"spread {spread:g}" for spread in SPREADS)
-    for priors in (True, False):
-        yield markdown(f"row | {spreads}", localization(priors, "iou>0.3"))
-        yield markdown(f"difference | {spreads}", contrasts(priors))
-        yield markdown(f"row | {spreads}", localization(priors, "pointing"))
-        yield markdown(f"row | {spreads}", aurocs(priors))
+    yield markdown(f"class priors | pose spread | {steps}", landmarks("validation"))
+    for measure in ("iou>0.3", "pointing"):
+        yield markdown(f"row | {_seeded()}", seeds(partial(_localization, measure=measure)))
     yield markdown(
-        f"class priors | difference | {spreads}", chain(above_prior(True), above_prior(False))
+        f"row | {_seeded()}", seeds(lambda r: float(r["metrics"]["auroc"]["mean"]["value"]))
+    )
+    yield markdown(f"difference | {_seeded()}", ranked_more())
+    for measure in ("iou>0.3", "pointing"):
+        yield markdown(f"row | {_spreads()}", localization(False, measure))
+    yield markdown(f"row | {_spreads()}", aurocs(False))
+
+
+def from_predictions() -> Iterator[str]:
+    """Yield the tables that ask every heat map or radiograph again, which takes minutes."""
+    steps = "error before | error after | scatter before | scatter after"
+    yield markdown(f"class priors | pose spread | {steps}", landmarks("test"))
+    yield markdown(f"three seeds | {_seeded()}", aligned())
+    yield markdown(f"difference | {_seeded()}", found_more(lambda found: found.found(0.3)))
+    yield markdown(f"difference | {_seeded()}", found_more(lambda found: found.pointing))
+    yield markdown(f"difference | {_spreads()}", contrasts(False))
+    yield markdown(
+        f"class priors | difference | {_spreads()}", chain(above_prior(True), above_prior(False))
     )
 
 
+def _localization(record: Record, measure: str) -> float:
+    return float(record["metrics"]["localization"]["chestx-ray8"][measure]["mean"]["value"])
+
+
+def _seeded() -> str:
+    return " | ".join(f"{'on' if priors else 'off'}, {spread:g}" for priors, spread in SEEDED)
+
+
+def _spreads() -> str:
+    return " | ".join(f"spread {spread:g}" for spread in SPREADS)
+
+
 if __name__ == "__main__":
-    print("\n\n".join(tables()))
+    print("\n\n".join(chain(from_records(), from_predictions())))
