@@ -177,7 +177,7 @@ class LiveTask(Task):
         self._note("stage", stage.name, folder / "weights.safetensors", **about, shared=shared)
 
     def _train(self, stage: Stage, digest: str, folder: Path) -> None:
-        state = loop.train(stage, folder, self._compute, derive(self.seed, "stage", digest))
+        state = loop.train(stage, folder, self._compute, derive(self.seed, "stage", stage.name))
         if ranks().first:
             checkpoint.save_weights(folder / "weights.safetensors", stage.network)
             record = stage_record(stage, state, digest)

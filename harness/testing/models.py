@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from harness.engine import step
-from harness.engine.budget import Budget
 from harness.engine.checkpoint import weights_hash
 from harness.engine.evaluate import Predictions, evaluating, networks, predict
 from harness.engine.maps import column_specs
@@ -169,11 +168,12 @@ def pictures_can_be_drawn(model: Model) -> None:
 def learns(model: Model) -> None:
     """Trained for a hundred steps a stage, it beats the constant model on the images it saw."""
     with stand.home("learns"):
-        trained = stand.train(model, budget=Budget("learn", epochs=50, steps=100))
+        trained = stand.train(model, steps=100)
     labels = stand.splits(model.view)["train"].labels
     said = predict(trained.model, trained.model.predict, stand.splits(model.view)["train"], COMPUTE)
     if said.scores is not None and labels is not None:
-        assert macro(auroc(said.scores, labels))[0] > 0.5, "no better than chance where it trained"
+        reached, _ = macro(auroc(said.scores, labels))
+        assert reached > 0.6, f"AUROC {reached:.3f} after 100 steps on the 20 images it is asked"
 
 
 CHECKS = (

@@ -23,6 +23,7 @@ from harness.engine.budget import Budget
 from harness.engine.compute import Compute
 from harness.engine.learning import LiveTask, learn
 from harness.model.model import Model
+from harness.model.stage import Stage
 
 BUDGET = Budget("check", epochs=1, steps=3)
 COMPUTE = Compute(torch.device("cpu"), eval_batch=4)
@@ -75,10 +76,23 @@ class Trained:
     task: LiveTask
 
 
-def train(model: Model, seed: int = 0, budget: Budget = BUDGET) -> Trained:
-    """Train a copy of a model, by default for three steps a stage, in the present home."""
+def train(model: Model, seed: int = 0, steps: int | None = None) -> Trained:
+    """Train a copy of a model in the present home, briefly or for so many ``steps`` a stage.
+
+    What is trained for a number of steps keeps its last weights and its first learning rate,
+    however short a training its schedule was made for.
+    """
     copy = replace(model)  # type: ignore[type-var]
     parts = splits(model.view)
+    budget = BUDGET if steps is None else Budget("learn", steps=steps)
     task = LiveTask(copy, parts["train"], parts["validation"], {}, COMPUTE, budget, seed)
-    learn(copy, task, task.train_stage)
+
+    def on_stage(stage: Stage) -> None:
+        if steps is not None:
+            stage = replace(
+                stage, steps=steps, epochs=None, scheduler=None, score=None, patience=None
+            )
+        task.train_stage(stage)
+
+    learn(copy, task, on_stage)
     return Trained(copy, task)
