@@ -24,7 +24,9 @@ def landmark_report(samples: Samples, aligned: Array, size: int) -> dict[str, An
 
     ``error_before``, ``error_after``: the distance of a landmark from where it would lie in the
     true pose; ``scatter_before``, ``scatter_after``: the same after the mean displacement of all
-    images is taken away, since an anchor may sit anywhere.
+    images is taken away, since an anchor may sit anywhere; ``apart_before``, ``apart_after``: the
+    distance of a landmark from its mean place over the images, whatever the anchor's place and
+    size, but with the differences of anatomy in it.
     """
     landmarks = samples.need("landmarks").astype(np.float64)
     originals = samples.need("sizes").astype(np.float64)[:, ::-1, None]
@@ -33,10 +35,12 @@ def landmark_report(samples: Samples, aligned: Array, size: int) -> dict[str, An
     unmoved = np.concatenate([np.eye(2) * originals / size, np.zeros((len(landmarks), 2, 1))], 2)
     found: dict[str, Any] = {"images": len(samples), "landmarks": landmarks.shape[1]}
     for name, to_original in (("before", unmoved), ("after", aligned.astype(np.float64))):
-        displaced = _back(to_original, landmarks) - canonical
+        placed = _back(to_original, landmarks)
+        displaced = placed - canonical
         for measure, vectors in (
             ("error", displaced),
             ("scatter", displaced - displaced.mean((0, 1))),
+            ("apart", placed - placed.mean(0)),
         ):
             distances = np.linalg.norm(vectors, axis=2)
             found[f"{measure}_{name}"] = _median(distances, samples.patients)

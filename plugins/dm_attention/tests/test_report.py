@@ -52,6 +52,18 @@ def test_an_anchor_that_sits_elsewhere_is_an_error_but_no_scatter():
     assert found["scatter_after"][0] == pytest.approx(0.0, abs=1e-5)
 
 
+def test_an_anchor_of_another_size_leaves_landmarks_together():
+    """Aligned to twice the size, every landmark errs, and lies where it lies in all images."""
+    twice = to_original(SHIFTS)
+    twice[:, :, :2] /= 2
+    found = landmark_report(shifted(SHIFTS), twice, SIZE)
+    assert found["error_after"][0] > 5
+    assert found["apart_after"] == pytest.approx([0.0] * 3, abs=1e-5)
+    # the four shifts, less their mean, on the scale of the view
+    apart = np.linalg.norm(np.asarray(SHIFTS) - np.mean(SHIFTS, axis=0), axis=1) / 2
+    assert found["apart_before"][0] == pytest.approx(np.median(apart), rel=1e-5)
+
+
 def test_the_interval_holds_the_median_and_is_the_same_every_time():
     rng = np.random.default_rng(1)
     shifts = rng.normal(0, 6, (30, 2))
