@@ -257,21 +257,6 @@ def contrasts(priors: bool) -> Rows:
         yield f"`{one}` - `{two}`", *cells
 
 
-def above_prior(priors: bool) -> Rows:
-    """Yield by how much rows point better than the prior, over the classes that have a mask."""
-    for row in list(LOCALIZERS)[:4]:
-        cells = []
-        for spread in SPREADS:
-            first, second = (
-                _localized(localizer(r, spread, priors)["folder"]) for r in (row, "dm-prior")
-            )
-            masked = np.flatnonzero(first.annotated.classes < len(DISEASES))
-            gain = (first.pointing.astype(float) - second.pointing)[masked]
-            mean = box_means(gain, first.annotated.take(masked), len(DISEASES)).macro
-            cells.append(between(mean.value, mean.low, mean.high, sign="+"))
-        yield "on" if priors else "off", f"`{row}` - `dm-prior`", *cells
-
-
 def seeds(value: Callable[[Record], float]) -> Rows:
     """Yield the mean of a value over three seeds of each row, and their standard deviation."""
     for row in LOCALIZERS:
@@ -281,20 +266,26 @@ def seeds(value: Callable[[Record], float]) -> Rows:
         yield f"`{row}`", *cells
 
 
-def found_more(got: Callable[[Localized], Any]) -> Rows:
+def found_more(
+    got: Callable[[Localized], Any],
+    contrasts: Sequence[tuple[str, str]] = CONTRASTS,
+    classes: int = len(FINDINGS),
+) -> Rows:
     """Yield how much more a row gets than another, over patients and over the seeds of both.
 
-    The seeds are pairs; the error of the patients is that of the mean over seeds, box by box.
+    The seeds are pairs; the error of the patients is that of the mean over seeds, box by box. Only
+    the first ``classes`` count.
     """
-    for one, two in CONTRASTS:
+    for one, two in contrasts:
         cells = []
         for where in SEEDED:
             pairs = zip(*(localizers(row, *reversed(where)) for row in (one, two)), strict=True)
             both = [[_localized(record["folder"]) for record in pair] for pair in pairs]
-            gains = np.stack([got(a).astype(np.float64) - got(b) for a, b in both])
-            annotated = both[0][0].annotated
+            kept = np.flatnonzero(both[0][0].annotated.classes < classes)
+            gains = np.stack([(got(a).astype(np.float64) - got(b))[kept] for a, b in both])
+            annotated = both[0][0].annotated.take(kept)
             *each, mean = means_over_boxes(
-                np.vstack([gains, gains.mean(axis=0)]), annotated, len(FINDINGS)
+                np.vstack([gains, gains.mean(axis=0)]), annotated, classes
             )
             spread = np.var([found.macro.value for found in each], ddof=1)
             patients = (mean.macro.high - mean.macro.low) / 2 / stats.norm.ppf(0.975)
@@ -358,10 +349,12 @@ def from_predictions() -> Iterator[str]:
     yield markdown(f"class priors | pose spread | {steps}", aligned())
     yield markdown(f"difference | {_seeded()}", found_more(lambda found: found.found(0.3)))
     yield markdown(f"difference | {_seeded()}", found_more(lambda found: found.pointing))
-    yield markdown(f"difference | {_spreads()}", contrasts(False))
+    above = [(row, "dm-prior") for row in list(LOCALIZERS)[:4]]
+    masked = len(DISEASES)
     yield markdown(
-        f"class priors | difference | {_spreads()}", chain(above_prior(True), above_prior(False))
+        f"difference | {_seeded()}", found_more(lambda found: found.pointing, above, masked)
     )
+    yield markdown(f"difference | {_spreads()}", contrasts(False))
 
 
 def _localization(record: Record, measure: str) -> float:
