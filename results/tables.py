@@ -32,7 +32,6 @@ RECORDS = find_records(HERE)
 SCHEMES = ("semi-supervised", "supervised", "unet")
 SPREADS = (0.0, 0.5, 1.0, 2.0)
 SEEDS = 3
-SEEDED = (*((True, spread) for spread in SPREADS), (False, 1.0))
 LOCALIZERS = {  # rows of the study of alignment: method and what sets it apart
     "resnet50": ("resnet50", "augment", "none"),
     "resnet50[augment=affine]": ("resnet50", "augment", "affine"),
@@ -192,15 +191,15 @@ def landmarks() -> Rows:
 
 def aligned() -> Rows:
     """Yield the landmark errors of test images over three seeds."""
-    for priors, spread in SEEDED:
-        every = [tested(record) for record in localizers("resnet50-aligned", spread, priors)]
+    for spread in SPREADS:
+        every = [tested(record) for record in localizers("resnet50-aligned", spread, True)]
         cells = []
         for measure in ("error", "apart"):
             before = every[0][f"{measure}_before"][0]
             after = [found[f"{measure}_after"][0] for found in every]
             left = plus_minus([one / before for one in after], 2) if before else "-"
             cells += [number(before, 2), plus_minus(after, 2), left]
-        yield "on" if priors else "off", f"{spread:g}", *cells
+        yield f"{spread:g}", *cells
 
 
 def tested(record: Record) -> Mapping[str, Any]:
@@ -261,8 +260,8 @@ def seeds(value: Callable[[Record], float]) -> Rows:
     """Yield the mean of a value over three seeds of each row, and their standard deviation."""
     for row in LOCALIZERS:
         cells = []
-        for priors, spread in SEEDED:
-            cells.append(plus_minus([value(r) for r in localizers(row, spread, priors)]))
+        for spread in SPREADS:
+            cells.append(plus_minus([value(r) for r in localizers(row, spread, True)]))
         yield f"`{row}`", *cells
 
 
@@ -278,8 +277,8 @@ def found_more(
     """
     for one, two in contrasts:
         cells = []
-        for where in SEEDED:
-            pairs = zip(*(localizers(row, *reversed(where)) for row in (one, two)), strict=True)
+        for spread in SPREADS:
+            pairs = zip(*(localizers(row, spread, True) for row in (one, two)), strict=True)
             both = [[_localized(record["folder"]) for record in pair] for pair in pairs]
             kept = np.flatnonzero(both[0][0].annotated.classes < classes)
             gains = np.stack([(got(a).astype(np.float64) - got(b))[kept] for a, b in both])
@@ -287,9 +286,9 @@ def found_more(
             *each, mean = means_over_boxes(
                 np.vstack([gains, gains.mean(axis=0)]), annotated, classes
             )
-            spread = np.var([found.macro.value for found in each], ddof=1)
+            variance = np.var([found.macro.value for found in each], ddof=1)
             patients = (mean.macro.high - mean.macro.low) / 2 / stats.norm.ppf(0.975)
-            error, df = Spread(np.array([patients**2]), [(np.array([spread]), SEEDS)]).errors()
+            error, df = Spread(np.array([patients**2]), [(np.array([variance]), SEEDS)]).errors()
             reach = float(stats.t.ppf(0.975, df[0]) * error[0])
             value = mean.macro.value
             cells.append(between(value, value - reach, value + reach, sign="+"))
@@ -300,8 +299,8 @@ def ranked_more() -> Rows:
     """Yield by how much the mean AUROC of a row is above another's, over patients and seeds."""
     for one, two in CONTRASTS[:-1]:
         cells = []
-        for priors, spread in SEEDED:
-            ids = (localizer(row, spread, priors)["id"] for row in (one, two))
+        for spread in SPREADS:
+            ids = (localizer(row, spread, True)["id"] for row in (one, two))
             found = compared(HERE, *ids).comparison.mean
             cells.append(between(found.value, found.low, found.high, sign="+"))
         yield f"`{one}` - `{two}`", *cells
@@ -333,11 +332,11 @@ def from_records() -> Iterator[str]:
     steps = "error before | error after | scatter before | scatter after"
     yield markdown(f"class priors | pose spread | {steps}", landmarks())
     for measure in ("iou>0.3", "pointing"):
-        yield markdown(f"row | {_seeded()}", seeds(partial(_localization, measure=measure)))
+        yield markdown(f"row | {_spreads()}", seeds(partial(_localization, measure=measure)))
     yield markdown(
-        f"row | {_seeded()}", seeds(lambda r: float(r["metrics"]["auroc"]["mean"]["value"]))
+        f"row | {_spreads()}", seeds(lambda r: float(r["metrics"]["auroc"]["mean"]["value"]))
     )
-    yield markdown(f"difference | {_seeded()}", ranked_more())
+    yield markdown(f"difference | {_spreads()}", ranked_more())
     for measure in ("iou>0.3", "pointing"):
         yield markdown(f"row | {_spreads()}", localization(False, measure))
     yield markdown(f"row | {_spreads()}", aurocs(False))
@@ -346,23 +345,19 @@ def from_records() -> Iterator[str]:
 def from_predictions() -> Iterator[str]:
     """Yield the tables that ask every heat map or radiograph again, which takes minutes."""
     steps = "error before | error after | left | apart before | apart after | left"
-    yield markdown(f"class priors | pose spread | {steps}", aligned())
-    yield markdown(f"difference | {_seeded()}", found_more(lambda found: found.found(0.3)))
-    yield markdown(f"difference | {_seeded()}", found_more(lambda found: found.pointing))
+    yield markdown(f"pose spread | {steps}", aligned())
+    yield markdown(f"difference | {_spreads()}", found_more(lambda found: found.found(0.3)))
+    yield markdown(f"difference | {_spreads()}", found_more(lambda found: found.pointing))
     above = [(row, "dm-prior") for row in list(LOCALIZERS)[:4]]
     masked = len(DISEASES)
     yield markdown(
-        f"difference | {_seeded()}", found_more(lambda found: found.pointing, above, masked)
+        f"difference | {_spreads()}", found_more(lambda found: found.pointing, above, masked)
     )
     yield markdown(f"difference | {_spreads()}", contrasts(False))
 
 
 def _localization(record: Record, measure: str) -> float:
     return float(record["metrics"]["localization"]["chestx-ray8"][measure]["mean"]["value"])
-
-
-def _seeded() -> str:
-    return " | ".join(f"{'on' if priors else 'off'}, {spread:g}" for priors, spread in SEEDED)
 
 
 def _spreads() -> str:
