@@ -5,7 +5,7 @@ undefined (a class without boxes) is NaN and left out of means.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,27 +84,17 @@ class BoxMeans:
 
 
 def box_means(
-    values: NDArray[np.float64] | Bools,
-    annotated: Annotated,
-    classes: int,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    values: NDArray[np.float64] | Bools, annotated: Annotated, classes: int, resamples: int = 1000
 ) -> BoxMeans:
     """Average what boxes got (n,), with intervals from resamples of patients.
 
     Boxes found give the accuracy, `overlaps.iou` the mean IoU, `pointing` the pointing game.
     """
-    return means_over_boxes(values[None], annotated, classes, resamples, level, seed)[0]
+    return means_over_boxes(values[None], annotated, classes, resamples)[0]
 
 
 def means_over_boxes(
-    values: NDArray[np.float64] | Bools,
-    annotated: Annotated,
-    classes: int,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    values: NDArray[Any], annotated: Annotated, classes: int, resamples: int = 1000
 ) -> list[BoxMeans]:
     """Average several measures (M, n) of the same boxes; patients are drawn once for all."""
     names, patient = np.unique(annotated.patients, return_inverse=True)
@@ -117,18 +107,18 @@ def means_over_boxes(
     draws = np.empty((*value.shape, resamples))
     for start in range(0, resamples, BLOCK):
         chosen = range(start, min(start + BLOCK, resamples))
-        drawn = patient_counts(len(names), seed, chosen).astype(np.float64)
+        drawn = patient_counts(len(names), 0, chosen).astype(np.float64)
         draws[..., chosen.start : chosen.stop] = _means(got @ drawn, boxes @ drawn)
     number = boxes.sum(axis=1).astype(np.int64), np.count_nonzero(boxes, axis=1)
-    return [_box_means(*number, *each, level) for each in zip(value, draws, strict=True)]
+    return [_box_means(*number, *each) for each in zip(value, draws, strict=True)]
 
 
-def _box_means(boxes: Ints, patients: Ints, value: Floats, draws: Floats, level: float) -> BoxMeans:
+def _box_means(boxes: Ints, patients: Ints, value: Floats, draws: Floats) -> BoxMeans:
     """Put one measure's means (C + 1,) and their draws (C + 1, B), all boxes last, together."""
-    cells = [percentile(v, drawn, level) for v, drawn in zip(value, draws, strict=True)]
+    cells = [percentile(v, drawn) for v, drawn in zip(value, draws, strict=True)]
     defined = boxes > 0
     macro = mean_draws(value[None, :-1], defined)[0], mean_draws(draws[:-1].T, defined)
-    return BoxMeans(boxes, patients, cells[:-1], percentile(*macro, level), cells[-1])
+    return BoxMeans(boxes, patients, cells[:-1], percentile(*macro), cells[-1])
 
 
 def _means(got: Floats, boxes: Floats) -> Floats:
