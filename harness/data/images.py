@@ -35,8 +35,8 @@ def read_file(path: Path, most: int = -1) -> bytes:
             return file.read(most)
     except FileNotFoundError:
         raise DataError(f"{path} is listed but absent") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+        raise DataError(f"{path} cannot be read: {_reason(error)}") from None
 
 
 def stamp_file(path: Path) -> str:
@@ -45,9 +45,13 @@ def stamp_file(path: Path) -> str:
         status = path.stat()
     except FileNotFoundError:
         raise DataError(f"{path} is listed but absent") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+        raise DataError(f"{path} cannot be read: {_reason(error)}") from None
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def image_size(path: Path) -> tuple[int, int]:

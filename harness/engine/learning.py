@@ -178,6 +178,7 @@ class LiveTask(Task):
 
     def _train(self, stage: Stage, digest: str, folder: Path) -> None:
         state = loop.train(stage, folder, self._compute, derive(self.seed, "stage", stage.name))
+        barrier()  # every rank has the best epoch's weights before their file goes
         if ranks().first:
             checkpoint.save_weights(folder / "weights.safetensors", stage.network)
             record = stage_record(stage, state, digest)

@@ -5,6 +5,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 from torch.optim import SGD
 
 from harness import Prediction, Stage, batch_weighted_bce, masked_bce
-from harness.engine import distributed, loop
+from harness.engine import checkpoint, distributed, loop
 from harness.engine.evaluate import predict
 
 SEED = 3
@@ -110,6 +111,17 @@ def resumed(folder):
     return trained("uneven", folder)
 
 
+def slow_to_read():
+    """Let this rank read weights so late that the first would have gone on without it."""
+    read = checkpoint.load_weights
+
+    def later(*args):
+        time.sleep(1)
+        read(*args)
+
+    checkpoint.load_weights = later
+
+
 def main(folder):
     """Write weights by stage, predictions by count, and a whole model's weights."""
     torch.set_num_threads(1)
@@ -122,6 +134,8 @@ def main(folder):
     for count in COUNTS:
         found |= {f"predict-{count}/{key}": value for key, value in predicted(count).items()}
     os.environ["HARNESS_HOME"] = str(folder / "home")
+    if rank == 1:
+        slow_to_read()
     model = Toy()
     train(model)
     found |= {f"toy/{key}": value for key, value in model.head.state_dict().items()}
