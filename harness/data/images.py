@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +32,28 @@ def read_file(path: Path, most: int = -1) -> bytes:
     Raises:
         DataError: it is missing or unreadable.
     """
-    try:
-        with path.open("rb") as file:
-            return file.read(most)
-    except FileNotFoundError:
-        raise DataError(f"{path} is listed but absent") from None
-    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
-        raise DataError(f"{path} cannot be read: {_reason(error)}") from None
+    with _told(path), path.open("rb") as file:
+        return file.read(most)
 
 
 def stamp_file(path: Path) -> str:
     """Return name, size and time of a file."""
-    try:
+    with _told(path):
         status = path.stat()
-    except FileNotFoundError:
-        raise DataError(f"{path} is listed but absent") from None
-    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
-        raise DataError(f"{path} cannot be read: {_reason(error)}") from None
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say of a file why it cannot be read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path} is listed but absent") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # no name that a file can have
+        raise DataError(f"{path} cannot be read: {error}") from None
 
 
 def image_size(path: Path) -> tuple[int, int]:

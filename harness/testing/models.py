@@ -166,14 +166,14 @@ def pictures_can_be_drawn(model: Model) -> None:
 
 
 def learns(model: Model) -> None:
-    """Trained for a hundred steps a stage, it beats the constant model on the images it saw."""
+    """Trained for a hundred steps a stage, it ranks the images it saw: AUROC above 0.6."""
     with stand.home("learns"):
         trained = stand.train(model, steps=100)
     labels = stand.splits(model.view)["train"].labels
     said = predict(trained.model, trained.model.predict, stand.splits(model.view)["train"], COMPUTE)
     if said.scores is not None and labels is not None:
         reached, _ = macro(auroc(said.scores, labels))
-        assert reached > 0.6, f"AUROC {reached:.3f} after 100 steps on the 20 images it is asked"
+        assert reached > 0.6, f"AUROC {reached:.3f} on the {len(labels)} images it saw"
 
 
 CHECKS = (
